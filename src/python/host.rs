@@ -1,0 +1,106 @@
+//! What may a script ask of the server?
+//!
+//! The Python layer knows the server only through [`Host`]; `gears` implements it. One host belongs to
+//! one run of a script or of an execution, and carries what that run may do: its lane, its
+//! database, its user.
+
+use crate::reply::Reply;
+
+/// The level of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogLevel {
+    /// `debug`
+    Debug,
+    /// `verbose`
+    Verbose,
+    /// `notice`
+    Notice,
+    /// `warning`
+    Warning,
+}
+
+/// The server, as seen from one run.
+///
+/// Unless it says otherwise, a method may wait for the server's global lock; the caller has released
+/// its GIL, except when [`Host::holds_lock`] is true for the calling thread (then nothing waits).
+/// Methods may be called by several threads of one script at once. Errors are texts for the script.
+pub trait Host: Send + Sync {
+    /// Runs one server command; an error reply of the server comes back as `Err` with its text.
+    fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>>;
+
+    /// Takes the server's lock for the calling thread until [`Host::leave_atomic`].
+    fn enter_atomic(&self) -> Result<(), String>;
+
+    /// Gives back what [`Host::enter_atomic`] took.
+    fn leave_atomic(&self);
+
+    /// Whether the calling thread holds the server's lock (inside `atomic()`, or in the inline lane).
+    /// Never waits.
+    fn holds_lock(&self) -> bool;
+
+    /// Writes a line to the server's log. Any text is safe.
+    fn log(&self, level: LogLevel, message: &str);
+
+    /// A text that hashes to the first slot of this shard. Never waits.
+    fn hashtag(&self) -> String;
+
+    /// A value of the extra configuration (`RG.CONFIGSET`). Never waits.
+    fn config_get(&self, key: &str) -> Option<Vec<u8>>;
+
+    /// Starts to read keys. Never waits.
+    fn open_keys(&self, request: KeysRequest) -> Result<Box<dyn RecordSource>, String>;
+
+    /// Registers an execution that the script's `run()` created, and returns its id. Never waits.
+    fn create_execution(&self, plan: &PlanInfo) -> Result<String, String>;
+}
+
+/// Which keys a KeysReader reads, and what of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeysRequest {
+    /// A glob pattern, or with `no_scan` one literal key.
+    pub pattern: Vec<u8>,
+    /// Read exactly the key `pattern`, whether it exists or not.
+    pub no_scan: bool,
+    /// Read type and value too.
+    pub read_value: bool,
+}
+
+/// A stream of key records, read from the server in slices.
+pub trait RecordSource: Send {
+    /// The next records, some hundreds at a time; empty at the end. May wait for the server's lock.
+    fn next_batch(&mut self) -> Result<Vec<KeyRecord>, String>;
+}
+
+/// One key, as a KeysReader sees it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRecord {
+    /// The key's name.
+    pub key: Vec<u8>,
+    /// Its type and value, when values are read: `("string", Bulk)`, `("list", Array)`,
+    /// `("hash", Map)`, `("set", Set)`, `("zset", Map of member to Double)`,
+    /// `("stream", Array of [id, Map])`, `("module", Null)`, `("empty", Null)`.
+    pub value: Option<(&'static str, Reply)>,
+}
+
+/// What the server shows of an execution's plan.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PlanInfo {
+    /// The reader's name, for example `KeysReader`.
+    pub reader: String,
+    /// The builder's description.
+    pub description: Option<String>,
+    /// The steps, first step first.
+    pub steps: Vec<StepInfo>,
+}
+
+/// What the server shows of one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepInfo {
+    /// `map`, `filter`, `group`, `extractkey`, `repartition`, `reduce`, `collect`, `foreach`,
+    /// `flatmap`, `limit`, `accumulate`, `accumulatebykey`.
+    pub kind: String,
+    /// The callback's name.
+    pub name: String,
+    /// Python's `str()` of the callback, or empty.
+    pub arg: String,
+}
