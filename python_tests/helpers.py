@@ -54,6 +54,12 @@ def in_background(function, *args):
         raise outcome["error"]
 
 
+def jobs_running(server):
+    """How many jobs run in the module's pools."""
+    info = server.info_interlock()
+    return info["workers_running"] + info["python_running"]
+
+
 class PingWatch:
     """Measures PING from another client while a block runs: `with PingWatch(server) as watch`."""
 

@@ -7,7 +7,7 @@ import time
 import pytest
 import redis
 
-from helpers import LANES, PingWatch, config, fill, in_all_lanes, in_background, in_lane, wait_until
+from helpers import LANES, PingWatch, config, fill, in_all_lanes, in_background, in_lane, jobs_running, wait_until
 
 
 def keys(client, *words):
@@ -286,7 +286,7 @@ def test_client_killed_midway(server, r):
         with in_background(scan):
             ident = blocked_scan(server, client)
             r.client_kill_filter(_id=ident)
-        wait_until(lambda: server.info_interlock()["jobs_running"] == 0, what="the job to notice")
+        wait_until(lambda: jobs_running(server) == 0, what="the job to notice")
 
 
 def test_client_gone_midway(server, r):
@@ -296,7 +296,7 @@ def test_client_gone_midway(server, r):
         connection.send_command("IL.KEYS", "*", "COUNT", 1)
         blocked_scan(server, None)
         connection.disconnect()
-        wait_until(lambda: server.info_interlock()["jobs_running"] == 0, seconds=5, what="the job to notice")
+        wait_until(lambda: jobs_running(server) == 0, seconds=5, what="the job to notice")
 
 
 def test_ping_stays_fast_beside_many_scans(server, r):

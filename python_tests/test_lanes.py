@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from helpers import LANES, config, fill, in_all_lanes, in_lane, plain, wait_until
+from helpers import LANES, config, fill, in_all_lanes, in_lane, jobs_running, plain, wait_until
 
 SCRIPTS = {
     "nothing": "x = 1",
@@ -73,7 +73,7 @@ def test_queue_limit_answers_at_once(server, r):
             connection.disconnect()
     refusals = [outcome for outcome in outcomes if isinstance(outcome, str)]
     assert refusals and all(outcome == 100_000 for outcome in outcomes if isinstance(outcome, int))
-    wait_until(lambda: server.info_interlock()["jobs_running"] == 0)
+    wait_until(lambda: jobs_running(server) == 0)
 
 
 def test_effects_reach_a_replica(new_server):

@@ -7,7 +7,7 @@ import time
 import pytest
 import redis
 
-from helpers import fill, wait_until
+from helpers import fill, jobs_running, wait_until
 
 
 def start_clients(server, *commands):
@@ -28,7 +28,7 @@ def start_clients(server, *commands):
 
 
 def in_flight(server, count):
-    wait_until(lambda: server.info_interlock()["jobs_running"] >= count, seconds=20, what=f"{count} running jobs")
+    wait_until(lambda: jobs_running(server) >= count, seconds=20, what=f"{count} running jobs")
 
 
 def ended_well(server, threads, outcomes, seconds=15):

@@ -12,7 +12,7 @@ import time
 import pytest
 import redis
 
-from helpers import fill, wait_until
+from helpers import fill, jobs_running, wait_until
 
 SECONDS = float(os.environ.get("STRESS_SECONDS", 5))
 
@@ -183,7 +183,7 @@ def test_everything_at_once(new_server):
     r.config_set("search.warm-interpreters", 1)
     r.config_set("search.isolation", "subinterpreter")
     assert int(r.get("counter")) == sum(client.writes for client in clients)
-    wait_until(lambda: server.info_interlock()["jobs_running"] == 0, 30, what="all jobs to end")
+    wait_until(lambda: jobs_running(server) == 0, 30, what="all jobs to end")
     wait_until(lambda: not r.info("persistence")["rdb_bgsave_in_progress"], 60)
     assert r.info("persistence")["rdb_last_bgsave_status"] == "ok"
     print({client.kind.__name__: sum(c.calls for c in clients if c.kind is client.kind) for client in clients})
