@@ -5,7 +5,15 @@
 
 #![deny(unsafe_code)]
 
+mod alloc;
+mod commands;
+mod config;
+mod module;
+pub mod python;
+pub mod redis;
 pub mod reply;
+pub mod settings;
 pub mod sync;
 
-pub mod python;
+#[global_allocator]
+static ALLOCATOR: alloc::ModuleAlloc = alloc::ModuleAlloc::new();

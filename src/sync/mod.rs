@@ -5,5 +5,11 @@
 //! Everything in this folder is a leaf.
 
 mod cancel;
+mod histogram;
+mod pool;
+mod turnstile;
 
 pub use cancel::{CancelToken, Stop};
+pub use histogram::{Histogram, Summary};
+pub use pool::{Pool, Refused};
+pub use turnstile::{Turn, Turnstile};

@@ -1,0 +1,50 @@
+//! What do `INFO` and `IL.STATS` show? One list of figures for both.
+
+use crate::redis::{self, clients_waiting, Pools};
+use crate::reply::Reply;
+use crate::sync::Summary;
+
+/// All figures, in order. Durations are in microseconds.
+pub(crate) fn figures() -> Vec<(String, Reply)> {
+    let lock = redis::stats();
+    let mut list = List::default();
+    list.text("version", env!("CARGO_PKG_VERSION"));
+    list.text("safemode", &crate::settings::SAFEMODE.text());
+    list.count("slices", lock.hold.count);
+    list.summary("slice_hold_us", &lock.hold);
+    list.summary("slice_wait_us", &lock.worker_wait);
+    list.count("main_wait_samples", lock.main_wait.count);
+    list.summary("main_wait_us", &lock.main_wait);
+    list.count("hand_overs", lock.yields);
+    list.count("hand_overs_missed", lock.forced);
+    for (name, pool) in [("workers", Pools::Workers.get()), ("python", Pools::Python.get())] {
+        list.count(&format!("{name}_queued"), pool.queued() as u64);
+        list.count(&format!("{name}_running"), pool.running() as u64);
+    }
+    list.count("clients_waiting", clients_waiting() as u64);
+    list.0
+}
+
+/// Sets the histograms and counters back to zero; gauges stay.
+pub(crate) fn reset() {
+    redis::reset_stats();
+}
+
+#[derive(Default)]
+struct List(Vec<(String, Reply)>);
+
+impl List {
+    fn text(&mut self, name: &str, value: &str) {
+        self.0.push((name.to_owned(), Reply::bulk(value)));
+    }
+
+    fn count(&mut self, name: &str, value: u64) {
+        self.0.push((name.to_owned(), Reply::Int(i64::try_from(value).unwrap_or(i64::MAX))));
+    }
+
+    fn summary(&mut self, name: &str, summary: &Summary) {
+        for (part, value) in [("p50", summary.p50), ("p99", summary.p99), ("max", summary.max)] {
+            self.0.push((format!("{name}_{part}"), Reply::Double(value)));
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! Which commands are there? Parsing, and shaping replies; the work is done below.
+
+mod args;
+pub(crate) mod figures;
+mod il;
+
+use crate::redis::Loader;
+
+/// Registers all commands.
+///
+/// # Errors
+/// The command that the server refused.
+pub(crate) fn register(loader: &Loader) -> Result<(), String> {
+    il::register(loader)
+}

@@ -1,0 +1,134 @@
+//! Who answers a client that waits? Exactly one reply for every blocked client.
+//!
+//! A [`BlockedReply`] is the duty to answer. It is answered once: by the job, by its drop (with an
+//! internal error), by the time limit, or by `CLIENT UNBLOCK`; a client that has gone needs none. In
+//! the last three cases the job's [`CancelToken`] is stopped.
+
+use std::collections::HashMap;
+use std::os::raw::c_int;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use once_cell::sync::Lazy;
+use redis_module::raw;
+
+use super::entry::guarded;
+use super::{api, write, Held};
+use crate::reply::Reply;
+use crate::sync::{CancelToken, Stop};
+
+/// The duty to answer one blocked client.
+pub struct BlockedReply {
+    client: *mut raw::RedisModuleBlockedClient,
+    ctx: *mut raw::RedisModuleCtx,
+    answered: bool,
+}
+
+// SAFETY: the server allows replies on a blocked client's thread-safe context, and unblocking, from
+// any one thread at a time without the lock; the type is neither Clone nor Sync.
+unsafe impl Send for BlockedReply {}
+
+struct Waiting {
+    cancel: CancelToken,
+    deadline: Option<Instant>,
+}
+
+/// The waiting clients, by handle: how the server's callbacks find the job. A leaf lock.
+static WAITING: Lazy<Mutex<HashMap<usize, Waiting>>> = Lazy::new(Mutex::default);
+
+fn with_waiting<R>(work: impl FnOnce(&mut HashMap<usize, Waiting>) -> R) -> R {
+    work(&mut WAITING.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// How many clients wait for a reply.
+pub(super) fn waiting() -> usize {
+    with_waiting(|waiting| waiting.len())
+}
+
+/// Stops the work of every waiting client.
+pub(super) fn cancel_all(reason: Stop) {
+    with_waiting(|waiting| {
+        for client in waiting.values() {
+            client.cancel.cancel(reason);
+        }
+    });
+}
+
+impl BlockedReply {
+    /// Blocks the client whose command is being handled, for at most `limit`.
+    /// The caller has made sure that blocking is allowed.
+    pub(super) fn block(held: &Held<'_>, cancel: CancelToken, limit: Option<Duration>) -> Self {
+        let millis = limit.map_or(0, |limit| i64::try_from(limit.as_millis()).unwrap_or(i64::MAX).max(1));
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        // SAFETY: the lock is held and the context is a command's. The thread-safe context is
+        // made here, on the main thread, because making it reads the client.
+        unsafe {
+            let client = api!(RedisModule_BlockClient(held.ctx(), None, Some(on_timeout), None, millis));
+            with_waiting(|waiting| waiting.insert(client as usize, Waiting { cancel, deadline }));
+            api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
+            api!(RedisModule_BlockedClientMeasureTimeStart(client));
+            let ctx = api!(RedisModule_GetThreadSafeContext(client));
+            Self { client, ctx, answered: false }
+        }
+    }
+
+    /// Answers the client. Where it was answered already (time limit) or has gone, the reply is thrown away.
+    pub fn finish(mut self, reply: &Reply) {
+        self.answered = true;
+        // SAFETY: not unblocked before the drop, see `Send`. Big replies are put together here,
+        // off the main thread, which only links them to the client.
+        unsafe { write::write(self.ctx, reply) };
+    }
+}
+
+impl Drop for BlockedReply {
+    fn drop(&mut self) {
+        with_waiting(|waiting| waiting.remove(&(self.client as usize)));
+        // SAFETY: the only unblocking of this client; the context is freed first and not used again.
+        unsafe {
+            if !self.answered {
+                write::write(self.ctx, &Reply::error("ERR internal error, see the server's log"));
+            }
+            api!(RedisModule_BlockedClientMeasureTimeEnd(self.client));
+            api!(RedisModule_FreeThreadSafeContext(self.ctx));
+            api!(RedisModule_UnblockClient(self.client, std::ptr::null_mut()));
+        }
+    }
+}
+
+/// The time limit, or `CLIENT UNBLOCK id TIMEOUT`: the reply is given here.
+unsafe extern "C" fn on_timeout(
+    ctx: *mut raw::RedisModuleCtx,
+    _argv: *mut *mut raw::RedisModuleString,
+    _argc: c_int,
+) -> c_int {
+    guarded(|| {
+        // SAFETY: a context of a blocked client's callback, on the main thread.
+        let client = unsafe { api!(RedisModule_GetBlockedClientHandle(ctx)) };
+        let (reason, text) = with_waiting(|waiting| match waiting.get(&(client as usize)) {
+            Some(Waiting { deadline: Some(deadline), .. })
+                if Instant::now() + Duration::from_millis(5) >= *deadline =>
+            {
+                (Stop::TimedOut, "ERR time limit reached, the work was told to stop")
+            }
+            _ => (Stop::Disconnected, "ERR unblocked by CLIENT UNBLOCK, the work was told to stop"),
+        });
+        stop(client, reason);
+        // SAFETY: as above; this is the reply of the client that timed out.
+        unsafe { write::write(ctx, &Reply::error(text)) };
+    });
+    raw::REDISMODULE_OK as c_int
+}
+
+/// The client has gone (or was unblocked with an error): no reply, but the work must stop.
+unsafe extern "C" fn on_disconnect(_ctx: *mut raw::RedisModuleCtx, client: *mut raw::RedisModuleBlockedClient) {
+    guarded(|| stop(client, Stop::Disconnected));
+}
+
+fn stop(client: *mut raw::RedisModuleBlockedClient, reason: Stop) {
+    with_waiting(|waiting| {
+        if let Some(client) = waiting.get(&(client as usize)) {
+            client.cancel.cancel(reason);
+        }
+    });
+}

@@ -1,0 +1,195 @@
+//! Which lane does a command take?
+//!
+//! A command's handler parses on the main thread and returns an [`Outcome`]. A job goes to a pool,
+//! while its client is blocked; where blocking is not allowed, or SAFEMODE asks for atomic commands, the
+//! same job runs at once on the main thread.
+
+use std::collections::HashMap;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use once_cell::sync::{Lazy, OnceCell};
+use redis_module::raw;
+
+use super::{blocked, write, BlockedReply, Held, Invocation, Lane};
+use crate::reply::Reply;
+use crate::settings;
+use crate::sync::{CancelToken, Pool, Stop};
+
+/// What to do for a call.
+pub enum Outcome {
+    /// Answer at once.
+    Reply(Reply),
+    /// Run a job and answer with what it returns.
+    Job(Job),
+    /// Block the client; somebody else will answer it.
+    Wait(Wait),
+}
+
+/// Work that may be long.
+pub struct Job {
+    /// What it is, for `INFO`.
+    pub pool: Pools,
+    /// The longest time in the pool, waiting included; the client gets an error then.
+    pub limit: Option<Duration>,
+    /// The switch that stops it.
+    pub cancel: CancelToken,
+    /// The longest time in the inline lane.
+    pub inline_limit: Option<Duration>,
+    /// The work. It runs once, in either lane.
+    pub run: Box<dyn FnOnce(&mut Lane<'_>) -> Reply + Send>,
+}
+
+/// A client that waits for something other than a job.
+pub struct Wait {
+    /// The longest wait; the client gets an error then.
+    pub limit: Option<Duration>,
+    /// Told when the client times out or goes.
+    pub cancel: CancelToken,
+    /// Takes over the duty to answer.
+    pub register: Box<dyn FnOnce(BlockedReply) + Send>,
+    /// What to answer where the client may not be blocked.
+    pub otherwise: Reply,
+}
+
+/// The pools of worker threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pools {
+    /// For the module's own jobs; they never wait long.
+    Workers,
+    /// For Python, where a script may do what it likes.
+    Python,
+}
+
+static WORKERS: OnceCell<Pool> = OnceCell::new();
+static PYTHON: OnceCell<Pool> = OnceCell::new();
+
+/// A worker's stack, of which Rust code needs little.
+const WORKER_STACK: usize = 2 << 20;
+/// A Python worker's stack: the main thread's usual size, for which CPython's recursion limit is made.
+const PYTHON_STACK: usize = 16 << 20;
+
+impl Pools {
+    /// The pool; its threads start when it is first used.
+    pub fn get(self) -> &'static Pool {
+        match self {
+            Pools::Workers => WORKERS.get_or_init(|| Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK)),
+            Pools::Python => {
+                PYTHON.get_or_init(|| Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK))
+            }
+        }
+    }
+}
+
+/// The jobs under way: how SHUTDOWN reaches them.
+static RUNNING: Lazy<Mutex<HashMap<u64, CancelToken>>> = Lazy::new(Mutex::default);
+static NEXT_JOB: AtomicU64 = AtomicU64::new(0);
+
+/// A job's entry in `RUNNING`.
+pub(super) struct Registered(u64);
+
+impl Registered {
+    pub(super) fn new(cancel: &CancelToken) -> Self {
+        let id = NEXT_JOB.fetch_add(1, Ordering::Relaxed);
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(id, cancel.clone());
+        Self(id)
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
+}
+
+/// How many blocked clients wait for an answer of the module.
+pub fn clients_waiting() -> usize {
+    blocked::waiting()
+}
+
+/// Tells every job to stop, and takes no new ones.
+pub(super) fn stop_everything() {
+    for pool in [WORKERS.get(), PYTHON.get()].into_iter().flatten() {
+        pool.close();
+    }
+    for cancel in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).values() {
+        cancel.cancel(Stop::Shutdown);
+    }
+    blocked::cancel_all(Stop::Shutdown);
+}
+
+/// Waits until the pools are empty. Without the lock, which the jobs may need.
+pub(super) fn drain(limit: Duration) -> bool {
+    [WORKERS.get(), PYTHON.get()].into_iter().flatten().all(|pool| pool.drain(limit))
+}
+
+/// Where the server says that the client must not be blocked. Its own list for `DENY_BLOCKING` leaves out the
+/// replication link, which would stand still.
+const DENY: u32 = raw::REDISMODULE_CTX_FLAGS_DENY_BLOCKING
+    | raw::REDISMODULE_CTX_FLAGS_MULTI
+    | raw::REDISMODULE_CTX_FLAGS_LUA
+    | raw::REDISMODULE_CTX_FLAGS_LOADING
+    | raw::REDISMODULE_CTX_FLAGS_ASYNC_LOADING
+    | raw::REDISMODULE_CTX_FLAGS_REPLICATED
+    | raw::REDISMODULE_CTX_FLAGS_IS_CHILD;
+
+pub(super) fn may_block(flags: u32) -> bool {
+    flags & DENY == 0
+}
+
+/// Does what `outcome` says.
+pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
+    match outcome {
+        Outcome::Reply(reply) => answer(&invocation.held, &reply),
+        Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
+        Outcome::Job(job) => inline(job, invocation),
+        Outcome::Wait(wait) if may_block(invocation.flags) => {
+            let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
+            (wait.register)(blocked);
+        }
+        Outcome::Wait(wait) => answer(&invocation.held, &wait.otherwise),
+    }
+}
+
+fn pooled(job: Job, invocation: &Invocation<'_>) {
+    let pool = job.pool.get();
+    let limit = settings::QUEUE_LIMIT.count();
+    // Asked before blocking, so that a refusal is an ordinary reply. Only the main thread submits
+    // for clients, so nobody takes the last place in between.
+    if pool.queued() >= limit {
+        return answer(&invocation.held, &Reply::error(format!("ERR {}", crate::sync::Refused::Full)));
+    }
+    let db = invocation.held.db();
+    let registered = Registered::new(&job.cancel);
+    let blocked = BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit);
+    let refused = pool.submit(usize::MAX, move || {
+        let _registered = registered;
+        let mut lane = Lane::pooled(db, job.cancel);
+        let reply = run(job.run, &mut lane);
+        blocked.finish(&reply);
+    });
+    // The job was dropped with the duty to answer: the client has its error.
+    let _ = refused;
+}
+
+fn inline(job: Job, invocation: &Invocation<'_>) {
+    job.cancel.set_limit(job.inline_limit);
+    // SAFETY: the lock is held during the whole command; the lane does not outlive it.
+    let held = unsafe { Held::new(invocation.held.ctx()) };
+    let mut lane = Lane::inline(held, job.cancel);
+    let reply = run(job.run, &mut lane);
+    answer(&invocation.held, &reply);
+}
+
+/// The job's reply; a panic becomes an error.
+fn run(work: Box<dyn FnOnce(&mut Lane<'_>) -> Reply + Send>, lane: &mut Lane<'_>) -> Reply {
+    panic::catch_unwind(AssertUnwindSafe(|| work(lane)))
+        .unwrap_or_else(|_| Reply::error("ERR internal error, see the server's log"))
+}
+
+fn answer(held: &Held<'_>, reply: &Reply) {
+    // SAFETY: `held` is a command's context in its handler.
+    unsafe { write::write(held.ctx(), reply) };
+}

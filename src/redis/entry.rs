@@ -1,0 +1,213 @@
+//! How does a command get from the server to our code, and never a panic back?
+
+use std::ffi::{CStr, CString};
+use std::os::raw::c_int;
+use std::panic::{self, AssertUnwindSafe};
+
+use redis_module::raw;
+
+use super::dispatch::{self, Outcome};
+use super::{api, lock, write, Held};
+use crate::reply::Reply;
+
+/// What the server is told of a command.
+pub struct CommandSpec {
+    /// Its name, for example `il.keys`.
+    pub name: &'static CStr,
+    /// The server's flags, for example `readonly`.
+    pub flags: &'static CStr,
+    /// Number of arguments with the name; negative: at least so many.
+    pub arity: i32,
+    /// One sentence for `COMMAND DOCS`.
+    pub summary: &'static CStr,
+    /// The arguments for `COMMAND DOCS`.
+    pub args: &'static [ArgDoc],
+}
+
+/// One argument, as `COMMAND DOCS` shows it.
+pub struct ArgDoc {
+    /// Its name.
+    pub name: &'static CStr,
+    /// The word before it, or null for none; without a value if `flag` is set.
+    pub token: Option<&'static CStr>,
+    /// Whether it may be left out.
+    pub optional: bool,
+    /// Whether it is the word alone.
+    pub flag: bool,
+}
+
+/// A command.
+pub trait Command: 'static {
+    /// What the server is told of it.
+    const SPEC: CommandSpec;
+
+    /// Parses the call under the server's lock and says what to do. Errors are answered at once.
+    fn call(invocation: &Invocation<'_>) -> Outcome;
+}
+
+/// One call of a command: its arguments and where it came from.
+pub struct Invocation<'a> {
+    /// The arguments, the command's name first. Any bytes.
+    pub argv: Vec<&'a [u8]>,
+    /// The proof that the lock is held while the command is parsed.
+    pub held: Held<'a>,
+    /// The context flags (`REDISMODULE_CTX_FLAGS_*`).
+    pub(super) flags: u32,
+}
+
+impl Invocation<'_> {
+    /// The arguments after the command's name.
+    pub fn args(&self) -> &[&[u8]] {
+        self.argv.get(1..).unwrap_or(&[])
+    }
+
+    /// The name of the calling user; `None` for the replication link and the AOF, which may do everything.
+    pub fn user(&self) -> Option<String> {
+        if self.flags & (raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING) != 0 {
+            return None;
+        }
+        // SAFETY: a command's context whose client has a user; the string is freed here, under the lock.
+        unsafe {
+            let name = api!(RedisModule_GetCurrentUserName(self.held.ctx()));
+            if name.is_null() {
+                return None;
+            }
+            let text = String::from_utf8_lossy(bytes_of(name)).into_owned();
+            api!(RedisModule_FreeString(self.held.ctx(), name));
+            Some(text)
+        }
+    }
+
+    /// Whether the client's commands may block it: not in `MULTI`, Lua, or while a log is replayed.
+    pub fn may_block(&self) -> bool {
+        dispatch::may_block(self.flags)
+    }
+}
+
+/// The bytes of a server string.
+///
+/// # Safety
+/// `string` is valid for the lifetime chosen.
+pub(super) unsafe fn bytes_of<'a>(string: *mut raw::RedisModuleString) -> &'a [u8] {
+    let mut length = 0;
+    // SAFETY: the caller's promise.
+    unsafe {
+        let start = api!(RedisModule_StringPtrLen(string, &mut length));
+        if start.is_null() {
+            return &[];
+        }
+        std::slice::from_raw_parts(start.cast(), length)
+    }
+}
+
+/// Runs `work` at a callback of the server on the main thread: the lock is held, and a panic ends
+/// here. Returns `None` after a panic (the panic hook has logged it).
+pub(super) fn guarded<R>(work: impl FnOnce() -> R) -> Option<R> {
+    panic::catch_unwind(AssertUnwindSafe(|| lock::marked(work))).ok()
+}
+
+/// The server's way into `C`.
+pub(super) unsafe extern "C" fn trampoline<C: Command>(
+    ctx: *mut raw::RedisModuleCtx,
+    argv: *mut *mut raw::RedisModuleString,
+    argc: c_int,
+) -> c_int {
+    let done = guarded(|| {
+        // SAFETY: the server calls with its lock held; argv and ctx live as long as this call.
+        unsafe {
+            let strings = std::slice::from_raw_parts(argv, usize::try_from(argc).unwrap_or(0));
+            let invocation = Invocation {
+                argv: strings.iter().map(|&string| bytes_of(string)).collect(),
+                held: Held::new(ctx),
+                flags: api!(RedisModule_GetContextFlags(ctx)) as u32,
+            };
+            dispatch::dispatch(C::call(&invocation), &invocation);
+        }
+    });
+    if done.is_none() {
+        // SAFETY: the command's context. A panic while the reply was being written may leave a
+        // broken reply, but the server and everybody else go on.
+        unsafe { write::write(ctx, &Reply::error("ERR internal error, see the server's log")) };
+    }
+    raw::REDISMODULE_OK as c_int
+}
+
+/// Registers `C` with the server; only while the module is being loaded.
+///
+/// # Errors
+/// The name of the command that the server refused.
+///
+/// # Safety
+/// `ctx` is the context of the load callback.
+pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
+    let spec = C::SPEC;
+    // SAFETY: the caller's promise; all strings are static or live until the call returns (the
+    // server copies the command's info).
+    unsafe {
+        let created = api!(RedisModule_CreateCommand(
+            ctx,
+            spec.name.as_ptr(),
+            Some(trampoline::<C>),
+            spec.flags.as_ptr(),
+            0,
+            0,
+            0
+        ));
+        if created != raw::REDISMODULE_OK as c_int {
+            return Err(format!("the server refused the command {}", spec.name.to_string_lossy()));
+        }
+        let command = api!(RedisModule_GetCommand(ctx, spec.name.as_ptr()));
+        describe(command, &spec);
+    }
+    Ok(())
+}
+
+/// # Safety
+/// `command` is a command of this module, during the load callback.
+unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec) {
+    /// The layout that this module was compiled for.
+    static VERSION: SyncVersion = SyncVersion(raw::RedisModuleCommandInfoVersion {
+        // `REDISMODULE_COMMAND_INFO_VERSION`, a macro that the bindings leave out.
+        version: 1,
+        sizeof_historyentry: std::mem::size_of::<raw::RedisModuleCommandHistoryEntry>(),
+        sizeof_keyspec: std::mem::size_of::<raw::RedisModuleCommandKeySpec>(),
+        sizeof_arg: std::mem::size_of::<raw::RedisModuleCommandArg>(),
+    });
+    struct SyncVersion(raw::RedisModuleCommandInfoVersion);
+    // SAFETY: numbers only.
+    unsafe impl Sync for SyncVersion {}
+
+    // SAFETY: zero is a valid value of these C structs (null pointers, no flags); the pointers
+    // set below live until the call returns.
+    unsafe {
+        let mut args: Vec<raw::RedisModuleCommandArg> = Vec::new();
+        for doc in spec.args {
+            let mut arg: raw::RedisModuleCommandArg = std::mem::zeroed();
+            arg.name = doc.name.as_ptr();
+            arg.type_ = if doc.flag {
+                raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN
+            } else {
+                raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING
+            };
+            arg.key_spec_index = -1;
+            arg.token = doc.token.map_or(std::ptr::null(), CStr::as_ptr);
+            if doc.optional {
+                arg.flags |= raw::REDISMODULE_CMD_ARG_OPTIONAL as c_int;
+            }
+            args.push(arg);
+        }
+        args.push(std::mem::zeroed());
+        let mut info: raw::RedisModuleCommandInfo = std::mem::zeroed();
+        info.version = &VERSION.0;
+        info.summary = spec.summary.as_ptr();
+        info.since = c"0.1.0".as_ptr();
+        info.arity = spec.arity;
+        info.args = if spec.args.is_empty() { std::ptr::null_mut() } else { args.as_mut_ptr() };
+        api!(RedisModule_SetCommandInfo(command, &info));
+    }
+}
+
+/// A C string of any text: NUL bytes are left out.
+pub(super) fn c_string(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).unwrap_or_default()
+}

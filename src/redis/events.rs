@@ -1,0 +1,128 @@
+//! What does the server tell the module? All server events, subscribed in one place (the server keeps
+//! one subscriber to each event and module).
+
+use std::os::raw::{c_int, c_void};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use once_cell::sync::OnceCell;
+use redis_module::raw;
+
+use super::entry::guarded;
+use super::{api, dispatch, lock, log, Level};
+
+/// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
+pub type Shutdown = fn();
+
+static SHUTDOWN: OnceCell<Shutdown> = OnceCell::new();
+
+/// How long SHUTDOWN waits for jobs that were told to stop. A C loop in a script may not hear it.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(500);
+
+/// How often the main thread's wait for the lock is sampled while workers take slices.
+const PROBE_EVERY: Duration = Duration::from_millis(5);
+
+/// Subscribes to everything, and starts the probe.
+///
+/// # Errors
+/// The event that the server does not offer.
+///
+/// # Safety
+/// `ctx` is the context of the load callback.
+pub(super) unsafe fn subscribe(ctx: *mut raw::RedisModuleCtx, shutdown: Shutdown) -> Result<(), String> {
+    let _ = SHUTDOWN.set(shutdown);
+    let events: [(&str, u64, u64, raw::RedisModuleEventCallback); 2] = [
+        ("event loop", raw::REDISMODULE_EVENT_EVENTLOOP, 1, Some(on_event_loop)),
+        ("shutdown", raw::REDISMODULE_EVENT_SHUTDOWN, 1, Some(on_shutdown)),
+    ];
+    for (name, id, version, callback) in events {
+        let event = raw::RedisModuleEvent { id, dataver: version };
+        // SAFETY: the caller's promise.
+        if unsafe { api!(RedisModule_SubscribeToServerEvent(ctx, event, callback)) } != raw::REDISMODULE_OK as c_int {
+            return Err(format!("the server has no {name} event: Redis 7.0 or Valkey 8 is needed"));
+        }
+    }
+    std::thread::Builder::new()
+        .name("il-probe".to_owned())
+        .stack_size(128 << 10)
+        .spawn(probe)
+        .map_err(|error| format!("can't start a thread: {error}"))?;
+    Ok(())
+}
+
+unsafe extern "C" fn on_event_loop(
+    _ctx: *mut raw::RedisModuleCtx,
+    _event: raw::RedisModuleEvent,
+    subevent: u64,
+    _data: *mut c_void,
+) {
+    if subevent == raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP {
+        lock::main_entered();
+    }
+}
+
+unsafe extern "C" fn on_shutdown(
+    ctx: *mut raw::RedisModuleCtx,
+    _event: raw::RedisModuleEvent,
+    _subevent: u64,
+    _data: *mut c_void,
+) {
+    guarded(|| {
+        dispatch::stop_everything();
+        if let Some(shutdown) = SHUTDOWN.get() {
+            shutdown();
+        }
+        // Jobs wait for the lock only to find that they must stop; let them.
+        // SAFETY: the main thread holds the lock here, and takes it again before it goes on.
+        let drained = unsafe {
+            api!(RedisModule_ThreadSafeContextUnlock(ctx));
+            let drained = dispatch::drain(SHUTDOWN_LIMIT);
+            api!(RedisModule_ThreadSafeContextLock(ctx));
+            drained
+        };
+        if !drained {
+            log(Level::Warning, "Interlock: a job did not stop in time, the server shuts down without it");
+        }
+    });
+}
+
+/// Runs `work` on the main thread, under the lock, soon. Any thread; never waits.
+pub fn on_main_thread(work: impl FnOnce() + Send + 'static) {
+    type Work = Box<dyn FnOnce() + Send>;
+    unsafe extern "C" fn run(data: *mut c_void) {
+        // SAFETY: the box that was leaked below, once.
+        let work = unsafe { Box::from_raw(data.cast::<Work>()) };
+        guarded(*work);
+    }
+    let data = Box::into_raw(Box::new(Box::new(work) as Work));
+    // SAFETY: the server's list of one-shots has a lock of its own; the box is taken back by `run`,
+    // or here if the server refused it.
+    unsafe {
+        if api!(RedisModule_EventLoopAddOneShot(Some(run), data.cast())) != raw::REDISMODULE_OK as c_int {
+            drop(Box::from_raw(data));
+        }
+    }
+}
+
+/// Samples how long an event waits until the main thread handles it, while workers take slices.
+fn probe() {
+    static PENDING: AtomicBool = AtomicBool::new(false);
+    static SEEN: AtomicU64 = AtomicU64::new(0);
+    loop {
+        std::thread::sleep(PROBE_EVERY);
+        let activity = lock::activity();
+        if SEEN.swap(activity, Ordering::Relaxed) == activity || PENDING.swap(true, Ordering::AcqRel) {
+            continue;
+        }
+        let asked = Instant::now();
+        on_main_thread(move || {
+            lock::record_main_wait(asked.elapsed());
+            PENDING.store(false, Ordering::Release);
+        });
+    }
+}
+
+/// Logs panics with the place where they happened, before the unwinding reaches an entry point.
+pub(super) fn install_panic_hook() {
+    std::panic::set_hook(Box::new(|info| log(Level::Warning, &format!("Interlock: internal error (panic): {info}"))));
+}

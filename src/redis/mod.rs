@@ -1,0 +1,48 @@
+//! What does the server offer, safely? The only folder that names the module API.
+//!
+//! Two things are visible in signatures: [`Held`] proves that the server's global lock is held, and
+//! every function that touches the keyspace asks for it. Panics stop at the entry points ([`entry`]);
+//! a blocked client gets exactly one reply ([`blocked`]).
+
+#![allow(unsafe_code)]
+
+mod acl;
+mod blocked;
+mod call;
+mod dispatch;
+mod entry;
+mod events;
+mod held;
+mod info;
+mod lane;
+mod load;
+mod lock;
+mod log;
+mod options;
+mod scan;
+mod values;
+mod write;
+
+pub use acl::KeyAccess;
+pub use blocked::BlockedReply;
+pub use call::{call, Args};
+pub use dispatch::{clients_waiting, Job, Outcome, Pools, Wait};
+pub use entry::{ArgDoc, Command, CommandSpec, Invocation};
+pub use events::{on_main_thread, Shutdown};
+pub use held::Held;
+pub use info::InfoSection;
+pub use lane::{Lane, Slice};
+pub use load::{on_load, on_unload, Loader, ServerModule};
+pub use lock::{reset_stats, stats, LockGuard, LockStats};
+pub use log::{log, Level};
+
+pub use scan::{KeyRef, KeysCursor};
+pub use values::{read_value, type_of};
+
+/// Calls a function of the module API that the load check has found present ([`load`]).
+macro_rules! api {
+    ($name:ident ( $($arg:expr),* $(,)? )) => {
+        (redis_module::raw::$name.expect("checked when the module was loaded"))($($arg),*)
+    };
+}
+pub(crate) use api;
