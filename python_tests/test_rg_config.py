@@ -41,7 +41,7 @@ def test_set_and_get(r):
     assert r.execute_command("RG.CONFIGSET", "MaxExecutions", 10) == [b"OK"]
     assert r.execute_command("RG.CONFIGGET", "MaxExecutions") == [10]
     # Names in any case, here.
-    assert r.execute_command("RG.CONFIGSET", "maxexecutions", 1000, "PROFILEEXECUTIONS", 0) == [b"OK", b"OK"]
+    assert r.execute_command("RG.CONFIGSET", "maxexecutions", 999, "MAXEXECUTIONS", 1000) == [b"OK", b"OK"]
     assert r.execute_command("RG.CONFIGGET", "MaxExecutions") == [1000]
 
 
@@ -59,9 +59,19 @@ def test_set_errors_are_inside_the_array(r):
     assert reply[1] == b"OK"
     (reply,) = r.execute_command("RG.CONFIGSET", "my_key")
     assert str(plain(reply)) == "(error) Value was not given to my_key"
-    (reply,) = r.execute_command("RG.CONFIGSET", "ExecutionMaxIdleTime", "soon")
-    assert "ExecutionMaxIdleTime" in str(plain(reply)) and reply != b"OK"
-    assert r.execute_command("RG.CONFIGGET", "ExecutionMaxIdleTime") == [5000]
+    (reply,) = r.execute_command("RG.CONFIGSET", "MaxExecutions", "many")
+    assert str(plain(reply)) == "(error) Failed setting config value MaxExecutions"
+    assert r.execute_command("RG.CONFIGGET", "MaxExecutions") == [1000]
+
+
+@pytest.mark.parametrize(
+    "key", ["ProfileExecutions", "ExecutionMaxIdleTime", "SendMsgRetries", "MaxExecutionsPerRegistration"]
+)
+def test_keys_without_effect_cannot_be_set(r, key):
+    before = r.execute_command("RG.CONFIGGET", key)
+    (reply,) = r.execute_command("RG.CONFIGSET", key, 7)
+    assert str(plain(reply)) == f"(error) Config value {key} not modifiable at runtime"
+    assert r.execute_command("RG.CONFIGGET", key) == before
 
 
 def test_binary_values(r):

@@ -65,7 +65,7 @@ def test_bad_values_are_named(r, words):
     assert words[0] in text and words[1] in text
 
 
-@pytest.mark.parametrize("name", ["a b", "a_b!", "ž", "x\n", "a.b", ""])
+@pytest.mark.parametrize("name", ["a b", "a_b!", "ž", "x\n", "a.b"])
 def test_ids_are_checked(r, name):
     assert refusal(r, "1", "ID", name) == ("ID must be compose of: ['A'-'Z' | 'a'-'z' | '0' - '9' | '-' | '_']")
 
