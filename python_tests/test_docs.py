@@ -133,7 +133,7 @@ def test_links_lead_somewhere():
 
 def test_every_command_has_a_page(r):
     """And every page of docs/commands is about a command that exists."""
-    reply = r.execute_command("COMMAND", "LIST", "FILTERBY", "MODULE", "search")
+    reply = r.execute_command("COMMAND LIST", "FILTERBY", "MODULE", "search")
     commands = {(name.decode() if isinstance(name, bytes) else name).lower() for name in reply}
     pages = {page.stem for page in (ROOT / "docs/commands").glob("*.md")}
     assert commands - pages == set(), "commands without a page"
