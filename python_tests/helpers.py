@@ -111,7 +111,9 @@ def in_multi(client, *command):
     """Runs one command inside MULTI/EXEC; its reply, or its error as a value."""
     with client.pipeline(transaction=True) as pipe:
         pipe.execute_command(*command)
-        return pipe.execute(raise_on_error=False)[0]
+        # A wrong number of arguments is refused when it is queued: EXEC is an error as a whole.
+        replies = reply_or_error(lambda: pipe.execute(raise_on_error=False))
+        return replies[0] if isinstance(replies, list) else replies
 
 
 def in_lua(client, *command):

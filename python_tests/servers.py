@@ -75,7 +75,8 @@ class Server:
             raise FileNotFoundError(f"{self.module} is not built: run `make build`")
         command = [BINARY, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--logfile", "server.log", "--save", "", "--enable-debug-command", "yes"]
-        command += ["--enable-module-command", "yes", "--maxclients", "2000", *self.config]
+        command += ["--enable-module-command", "yes", "--maxclients", "2000"]
+        command += ["--repl-diskless-sync-delay", "0", *self.config]
         command += ["--loadmodule", self.module, *self.module_args]
         with open(self.folder / "stderr", "ab") as errors:
             self.process = subprocess.Popen(
@@ -175,9 +176,10 @@ class Server:
         raise RuntimeError("no VmRSS")
 
     def info_interlock(self):
-        """The fields of the module's INFO section, without the prefix that the server adds."""
+        """The fields of the module's INFO section, without the prefix that the server adds. The
+        server puts the module's name before the section's too."""
         with connect(self.port) as client:
-            text = client.execute_command("INFO", "interlock")
+            text = client.execute_command("INFO", "search_interlock")
         return parse_info(text)
 
     def is_valkey(self):

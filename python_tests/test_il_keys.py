@@ -52,16 +52,17 @@ def test_every_lane_gives_the_same_set(server, zoo, lane):
 
 
 def test_random_names_and_patterns(r):
-    """The two glob matchers agree on what neither of their authors thought of."""
+    """The two glob matchers agree on what neither of their authors thought of. (Not on the empty
+    name: Redis 7.0 finds it with `*`, but not with `**`.)"""
     dice = random.Random(7)
     letters = b"ab*?[]^-\\c\x00\xff"
 
-    def word(longest):
-        return bytes(dice.choice(letters) for _ in range(dice.randrange(longest)))
+    def word(shortest, longest):
+        return bytes(dice.choice(letters) for _ in range(dice.randint(shortest, longest)))
 
-    r.mset({word(6): 1 for _ in range(2000)})
+    r.mset({word(1, 5): 1 for _ in range(2000)})
     for _ in range(300):
-        pattern = word(7)
+        pattern = word(0, 6)
         assert keys(r, pattern) == set(r.keys(pattern)), pattern
 
 
@@ -114,21 +115,21 @@ def test_empty_data_set(r):
 @pytest.mark.parametrize(
     "words, part",
     [
-        ((), "wrong number of arguments"),
-        (("*", "LIMIT"), ""),
-        (("*", "LIMIT", "x"), ""),
-        (("*", "LIMIT", "-1"), ""),
-        (("*", "COUNT", "0"), ""),
-        (("*", "COUNT", "-5"), ""),
-        (("*", "COUNT", "99999999999999999999"), ""),
-        (("*", "TYPE"), ""),
-        (("*", "NONSENSE"), ""),
-        (("*", "NONSENSE", "%n%s\r\n"), ""),
+        ("", "rong n"),
+        ("* LIMIT", "LIMIT"),
+        ("* LIMIT x", "x"),
+        ("* LIMIT -1", "-1"),
+        ("* COUNT 0", "0"),
+        ("* COUNT -5", "-5"),
+        ("* COUNT 99999999999999999999", "99999999999999999999"),
+        ("* TYPE", "TYPE"),
+        ("* NONSENSE", "NONSENSE"),
+        ("* %n%s", "%n%s"),
+        ("* a\tb", "a"),
     ],
-    ids=repr,
 )
 def test_bad_arguments(server, r, words, part):
-    for lane, reply in in_all_lanes(server, "IL.KEYS", *words).items():
+    for lane, reply in in_all_lanes(server, "IL.KEYS", *words.split(" ") if words else ()).items():
         assert isinstance(reply, redis.ResponseError), (lane, reply)
         assert part in str(reply)
         assert "\n" not in str(reply)
@@ -156,12 +157,13 @@ def test_the_selected_database_is_scanned(server, r):
     assert keys(r, "*") == {b"in zero"}
 
 
-def test_acl_user_sees_only_keys_it_may_read(server, r):
-    r.mset({"mine:1": 1, "mine:2": 1, "other:1": 1, "mixed": 1})
-    r.execute_command("ACL", "SETUSER", "limited", "on", ">pw", "~mine:*", "%W~other:*", "+il.keys", "+@connection")
+def test_acl_user_sees_only_keys_it_may_access(server, r):
+    """A name is metadata: as for EXISTS, any access to the key will do."""
+    r.mset({"mine:1": 1, "mine:2": 1, "other:1": 1, "mixed": 1, "write:1": 1})
+    r.execute_command("ACL", "SETUSER", "limited", "on", ">pw", "~mine:*", "%W~write:*", "+il.keys", "+@connection")
     try:
         limited = server.client(username="limited", password="pw")
-        assert keys(limited, "*") == {b"mine:1", b"mine:2"}
+        assert keys(limited, "*") == {b"mine:1", b"mine:2", b"write:1"}
         assert keys(limited, "other:*") == set()
         assert keys(limited, "mi*") == {b"mine:1", b"mine:2"}
     finally:
@@ -171,7 +173,7 @@ def test_acl_user_sees_only_keys_it_may_read(server, r):
 def test_acl_user_without_the_command(server, r):
     r.execute_command("ACL", "SETUSER", "nobody", "on", ">pw", "~*", "+@all", "-il.keys")
     try:
-        with pytest.raises(redis.NoPermissionError):
+        with pytest.raises(redis.exceptions.NoPermissionError):
             server.client(username="nobody", password="pw").execute_command("IL.KEYS", "*")
     finally:
         r.execute_command("ACL", "DELUSER", "nobody")
@@ -223,9 +225,10 @@ def test_only_known_keys_while_keys_come_and_go(server, r):
 def test_the_data_set_goes_away_midway(server, r, event):
     fill(r, 200_000)
     other = server.client()
+    before = server.info_interlock()["slices"]
     with config(r, slice_us=50):
         with in_background(r.execute_command, "IL.KEYS", "*", "COUNT", 10) as scan:
-            wait_until(lambda: server.info_interlock()["slices"] > 0 or scan, what="a slice")
+            wait_until(lambda: server.info_interlock()["slices"] > before, what="a slice")
             other.execute_command(*event.split())
         names = scan["value"]
     assert len(set(names)) == len(names)
@@ -240,12 +243,12 @@ def slow_scan(r):
     return config(r, slice_us=50)
 
 
-def blocked_scan(server, client, count=1):
-    """Waits until the client is blocked in IL.KEYS and returns its id."""
+def blocked_scan(server):
+    """Waits until a client is blocked in IL.KEYS and returns its id."""
+    observer = server.client()
 
     def blocked():
-        clients = [c for c in server.client().client_list() if c["cmd"].lower() == "il.keys" and "b" in c["flags"]]
-        return len(clients) >= count and clients[0]["id"]
+        return next((c["id"] for c in observer.client_list() if c["cmd"] == "il.keys" and "b" in c["flags"]), None)
 
     return wait_until(blocked, what="a client blocked in IL.KEYS")
 
@@ -253,12 +256,16 @@ def blocked_scan(server, client, count=1):
 def test_client_unblock_timeout(server, r):
     with slow_scan(r):
         client = server.client()
-        client.execute_command("CLIENT", "SETNAME", "scanner")
-        with in_background(client.execute_command, "IL.KEYS", "*", "COUNT", 1) as scan:
-            ident = blocked_scan(server, client)
+
+        def scan():
+            with pytest.raises(redis.ResponseError, match="CLIENT UNBLOCK"):
+                client.execute_command("IL.KEYS", "*", "COUNT", 1)
+
+        with in_background(scan):
+            ident = blocked_scan(server)
             assert r.client_unblock(ident) == 1
-        assert "value" in scan
-        assert r.ping()
+        assert client.ping()
+        wait_until(lambda: jobs_running(server) == 0, what="the job to notice")
 
 
 def test_client_unblock_error(server, r):
@@ -270,7 +277,7 @@ def test_client_unblock_error(server, r):
                 client.execute_command("IL.KEYS", "*", "COUNT", 1)
 
         with in_background(scan):
-            ident = blocked_scan(server, client)
+            ident = blocked_scan(server)
             assert r.client_unblock(ident, error=True) == 1
         assert client.ping()
 
@@ -284,7 +291,7 @@ def test_client_killed_midway(server, r):
                 client.execute_command("IL.KEYS", "*", "COUNT", 1)
 
         with in_background(scan):
-            ident = blocked_scan(server, client)
+            ident = blocked_scan(server)
             r.client_kill_filter(_id=ident)
         wait_until(lambda: jobs_running(server) == 0, what="the job to notice")
 
@@ -294,7 +301,7 @@ def test_client_gone_midway(server, r):
     with slow_scan(r):
         connection = server.client().connection_pool.get_connection()
         connection.send_command("IL.KEYS", "*", "COUNT", 1)
-        blocked_scan(server, None)
+        blocked_scan(server)
         connection.disconnect()
         wait_until(lambda: jobs_running(server) == 0, seconds=5, what="the job to notice")
 

@@ -199,8 +199,7 @@ fn only_the_python_ffi_names_python_bindings() {
     check(
         "Python bindings outside src/python/ffi",
         complain(&files, |file, code| {
-            (!file.path.starts_with("src/python/ffi") && names(code, "pyo3_ffi"))
-                .then(|| "names pyo3_ffi".to_owned())
+            (!file.path.starts_with("src/python/ffi") && names(code, "pyo3_ffi")).then(|| "names pyo3_ffi".to_owned())
         }),
     );
 }
@@ -230,8 +229,7 @@ fn the_engine_is_pure() {
                 .map(|word| format!("names {word}"))
         }),
     );
-    let manifest =
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/Cargo.toml")).unwrap();
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("engine/Cargo.toml")).unwrap();
     for package in ["redis-module", "pyo3", "interlock"] {
         assert!(!manifest.contains(package), "engine/Cargo.toml depends on {package}");
     }

@@ -16,7 +16,7 @@ use redis_module::raw;
 use super::{blocked, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
-use crate::sync::{CancelToken, Pool, Stop};
+use crate::sync::{CancelToken, Pool, Refused, Stop};
 
 /// What to do for a call.
 pub enum Outcome {
@@ -39,7 +39,7 @@ pub struct Job {
     /// The longest time in the inline lane.
     pub inline_limit: Option<Duration>,
     /// The work. It runs once, in either lane.
-    pub run: Box<dyn FnOnce(&mut Lane<'_>) -> Reply + Send>,
+    pub run: Box<dyn FnOnce(&mut Lane) -> Reply + Send>,
 }
 
 /// A client that waits for something other than a job.
@@ -88,10 +88,10 @@ static RUNNING: Lazy<Mutex<HashMap<u64, CancelToken>>> = Lazy::new(Mutex::defaul
 static NEXT_JOB: AtomicU64 = AtomicU64::new(0);
 
 /// A job's entry in `RUNNING`.
-pub(super) struct Registered(u64);
+struct Registered(u64);
 
 impl Registered {
-    pub(super) fn new(cancel: &CancelToken) -> Self {
+    fn new(cancel: &CancelToken) -> Self {
         let id = NEXT_JOB.fetch_add(1, Ordering::Relaxed);
         RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(id, cancel.clone());
         Self(id)
@@ -139,6 +139,23 @@ pub(super) fn may_block(flags: u32) -> bool {
     flags & DENY == 0
 }
 
+/// Runs a job that no client waits for.
+///
+/// # Errors
+/// When the pool takes no more; the job was dropped.
+pub fn background(
+    pool: Pools,
+    db: i32,
+    cancel: CancelToken,
+    work: impl FnOnce(&mut Lane) + Send + 'static,
+) -> Result<(), Refused> {
+    let registered = Registered::new(&cancel);
+    pool.get().submit(settings::QUEUE_LIMIT.count(), move || {
+        let _registered = registered;
+        work(&mut Lane::pooled(db, cancel));
+    })
+}
+
 /// Does what `outcome` says.
 pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
@@ -159,7 +176,7 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     // Asked before blocking, so that a refusal is an ordinary reply. Only the main thread submits
     // for clients, so nobody takes the last place in between.
     if pool.queued() >= limit {
-        return answer(&invocation.held, &Reply::error(format!("ERR {}", crate::sync::Refused::Full)));
+        return answer(&invocation.held, &Reply::error(format!("ERR {}", Refused::Full)));
     }
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
@@ -168,6 +185,7 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
         let _registered = registered;
         let mut lane = Lane::pooled(db, job.cancel);
         let reply = run(job.run, &mut lane);
+        drop(lane);
         blocked.finish(&reply);
     });
     // The job was dropped with the duty to answer: the client has its error.
@@ -176,15 +194,14 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
 
 fn inline(job: Job, invocation: &Invocation<'_>) {
     job.cancel.set_limit(job.inline_limit);
-    // SAFETY: the lock is held during the whole command; the lane does not outlive it.
-    let held = unsafe { Held::new(invocation.held.ctx()) };
-    let mut lane = Lane::inline(held, job.cancel);
+    let mut lane = Lane::inline(&invocation.held, job.cancel);
     let reply = run(job.run, &mut lane);
+    drop(lane);
     answer(&invocation.held, &reply);
 }
 
 /// The job's reply; a panic becomes an error.
-fn run(work: Box<dyn FnOnce(&mut Lane<'_>) -> Reply + Send>, lane: &mut Lane<'_>) -> Reply {
+fn run(work: Box<dyn FnOnce(&mut Lane) -> Reply + Send>, lane: &mut Lane) -> Reply {
     panic::catch_unwind(AssertUnwindSafe(|| work(lane)))
         .unwrap_or_else(|_| Reply::error("ERR internal error, see the server's log"))
 }

@@ -4,18 +4,70 @@
 //! work and gives the lock up; nothing borrowed from the keyspace can leave the piece, so
 //! everything is looked up anew in the next one. In the inline lane (`MULTI`, Lua, SAFEMODE, AOF
 //! loading, the replication link) the lock is held already and stays so: the job is atomic.
+//!
+//! A [`Door`] is the same way in for code that cannot carry the lane itself: scripts, and the threads that
+//! they start. It closes when the job ends.
 
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
-use super::{Held, LockGuard};
+use redis_module::raw;
+
+use super::{lock, Held, LockGuard};
 use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
 /// A job's way to the server.
-pub struct Lane<'a> {
-    inline: Option<Held<'a>>,
+pub struct Lane {
+    door: Arc<Door>,
+}
+
+/// The way to the server for a job's scripts and their threads.
+pub struct Door {
+    inline: Option<Inline>,
     db: i32,
     cancel: CancelToken,
+    open: AtomicBool,
+}
+
+/// The inline lane: the thread that holds the lock, and its context.
+struct Inline {
+    ctx: *mut raw::RedisModuleCtx,
+    thread: ThreadId,
+}
+
+// SAFETY: the pointer is used only by the thread noted beside it, and only while the door is open,
+// which that thread closes before the context ends.
+unsafe impl Send for Inline {}
+// SAFETY: as above.
+unsafe impl Sync for Inline {}
+
+/// Why a door did not let somebody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Denied {
+    /// The job must stop.
+    Stopped(Stop),
+    /// The job has ended.
+    Closed,
+    /// The job runs inline on another thread, which waits for nobody.
+    OtherThread,
+    /// The lock can't be had on this thread.
+    NoLock,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::Stopped(stop) => write!(f, "stopped: {stop}"),
+            Denied::Closed => f.write_str("the script has ended, its threads can't use the server any more"),
+            Denied::OtherThread => f.write_str("only the script's main thread can use the server inside MULTI, Lua and SAFEMODE"),
+            Denied::NoLock => f.write_str("the server can't be used here"),
+        }
+    }
 }
 
 /// One piece of work under the lock.
@@ -25,31 +77,41 @@ pub struct Slice<'a> {
     cancel: &'a CancelToken,
 }
 
-impl<'a> Lane<'a> {
+thread_local! {
+    /// The lock that this thread keeps over several slices, inside `atomic()`.
+    static KEPT: RefCell<Option<LockGuard>> = const { RefCell::new(None) };
+}
+
+impl Lane {
     /// The pooled lane, on database `db`.
-    pub fn pooled(db: i32, cancel: CancelToken) -> Lane<'static> {
-        Lane { inline: None, db, cancel }
+    pub fn pooled(db: i32, cancel: CancelToken) -> Self {
+        Self { door: Arc::new(Door { inline: None, db, cancel, open: AtomicBool::new(true) }) }
     }
 
-    /// The inline lane, on the database of the context behind `held`.
-    pub fn inline(held: Held<'a>, cancel: CancelToken) -> Self {
-        let db = held.db();
-        Self { inline: Some(held), db, cancel }
+    /// The inline lane, on the database of the context behind `held`, which outlives the lane.
+    pub(super) fn inline(held: &Held<'_>, cancel: CancelToken) -> Self {
+        let inline = Inline { ctx: held.ctx(), thread: thread::current().id() };
+        Self { door: Arc::new(Door { inline: Some(inline), db: held.db(), cancel, open: AtomicBool::new(true) }) }
     }
 
     /// Whether the job runs on the main thread and is atomic.
     pub fn is_inline(&self) -> bool {
-        self.inline.is_some()
+        self.door.inline.is_some()
     }
 
     /// The database of the job.
     pub fn db(&self) -> i32 {
-        self.db
+        self.door.db
     }
 
     /// What stops the job.
     pub fn cancel(&self) -> &CancelToken {
-        &self.cancel
+        &self.door.cancel
+    }
+
+    /// The same way in, for scripts and their threads.
+    pub fn door(&self) -> &Arc<Door> {
+        &self.door
     }
 
     /// Runs `work` under the lock. It should end when [`Slice::spent`] says so, and is called again
@@ -58,21 +120,85 @@ impl<'a> Lane<'a> {
     /// # Errors
     /// Why the job must stop; `work` was not run then.
     pub fn slice<R>(&mut self, work: impl FnOnce(&Slice<'_>) -> R) -> Result<R, Stop> {
-        self.cancel.check()?;
-        if let Some(held) = &self.inline {
-            // SAFETY: the lane's token says that the lock is held for longer than this call.
-            let held = unsafe { Held::new(held.ctx()) };
+        self.door.slice(work).map_err(|denied| match denied {
+            Denied::Stopped(stop) => stop,
+            // The job's own thread, its own open door, and a database checked when the command came.
+            Denied::Closed | Denied::OtherThread | Denied::NoLock => Stop::Aborted,
+        })
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.door.open.store(false, Ordering::Release);
+        self.door.release();
+    }
+}
+
+impl Door {
+    /// Runs `work` under the lock: in a slice of its own, or in the lock that this thread keeps.
+    ///
+    /// # Errors
+    /// Why not; `work` was not run then.
+    pub fn slice<R>(&self, work: impl FnOnce(&Slice<'_>) -> R) -> Result<R, Denied> {
+        self.check()?;
+        if let Some(inline) = &self.inline {
+            // SAFETY: `check` found this to be the inline thread, and the door open.
+            let held = unsafe { Held::new(inline.ctx) };
             return Ok(work(&Slice { held, end: None, cancel: &self.cancel }));
         }
-        let Ok(guard) = LockGuard::take(self.db) else {
-            // The database was checked when the command came, and a job's thread holds no lock.
-            return Err(Stop::Aborted);
-        };
-        // While this thread waited, the reason to go on may have gone.
-        self.cancel.check()?;
-        let end = guard.taken() + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
-        Ok(work(&Slice { held: guard.held(), end: Some(end), cancel: &self.cancel }))
+        KEPT.with_borrow(|kept| {
+            if let Some(guard) = kept {
+                return Ok(work(&Slice { held: guard.held(), end: None, cancel: &self.cancel }));
+            }
+            let guard = LockGuard::take(self.db).map_err(|_| Denied::NoLock)?;
+            // While this thread waited, the reason to go on may have gone.
+            self.check()?;
+            let end = guard.taken() + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
+            Ok(work(&Slice { held: guard.held(), end: Some(end), cancel: &self.cancel }))
+        })
     }
+
+    /// Takes the lock and keeps it on this thread until [`Door::release`]. In the inline lane it is held anyway.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn keep(&self) -> Result<(), Denied> {
+        self.check()?;
+        if self.inline.is_none() && !holds_kept() {
+            let guard = LockGuard::take(self.db).map_err(|_| Denied::NoLock)?;
+            self.check()?;
+            KEPT.set(Some(guard));
+        }
+        Ok(())
+    }
+
+    /// Gives up what [`Door::keep`] took on this thread, if anything.
+    pub fn release(&self) {
+        drop(KEPT.take());
+    }
+
+    /// Whether this thread has the lock, so that nothing waits.
+    pub fn holds_lock(&self) -> bool {
+        match &self.inline {
+            Some(inline) => inline.thread == thread::current().id(),
+            None => holds_kept() || lock::held_here(),
+        }
+    }
+
+    fn check(&self) -> Result<(), Denied> {
+        if !self.open.load(Ordering::Acquire) {
+            return Err(Denied::Closed);
+        }
+        if self.inline.as_ref().is_some_and(|inline| inline.thread != thread::current().id()) {
+            return Err(Denied::OtherThread);
+        }
+        self.cancel.check().map_err(Denied::Stopped)
+    }
+}
+
+fn holds_kept() -> bool {
+    KEPT.with_borrow(Option::is_some)
 }
 
 impl Slice<'_> {
@@ -81,7 +207,7 @@ impl Slice<'_> {
         &self.held
     }
 
-    /// Whether the lock must be given up: the slice's time is over, or (in the inline lane) the job must stop.
+    /// Whether the lock must be given up: the slice's time is over, or (where it is kept) the job must stop.
     pub fn spent(&self) -> bool {
         match self.end {
             Some(end) => Instant::now() >= end,

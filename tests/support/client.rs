@@ -130,13 +130,9 @@ impl Client {
                 Value::Bulk(bytes)
             }
             b'*' | b'~' | b'>' if number()? < 0 => Value::Null,
-            b'*' | b'~' | b'>' => {
-                Value::Array((0..number()?).map(|_| self.receive()).collect::<std::io::Result<_>>()?)
-            }
+            b'*' | b'~' | b'>' => Value::Array((0..number()?).map(|_| self.receive()).collect::<std::io::Result<_>>()?),
             b'%' => Value::Map(
-                (0..number()?)
-                    .map(|_| Ok((self.receive()?, self.receive()?)))
-                    .collect::<std::io::Result<_>>()?,
+                (0..number()?).map(|_| Ok((self.receive()?, self.receive()?))).collect::<std::io::Result<_>>()?,
             ),
             other => return Err(std::io::Error::other(format!("unknown reply type {:?}", other as char))),
         })

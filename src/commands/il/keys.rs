@@ -86,7 +86,7 @@ impl Request {
 /// Buckets between two looks at the clock; most hold none or one key.
 const BUCKETS_PER_LOOK: usize = 16;
 
-fn find(request: &Request, user: Option<&str>, lane: &mut Lane<'_>) -> Result<Vec<Reply>, String> {
+fn find(request: &Request, user: Option<&str>, lane: &mut Lane) -> Result<Vec<Reply>, String> {
     let stopped = |stop: Stop| format!("ERR IL.KEYS was stopped: {stop}");
     let mut cursor = KeysCursor::new();
     let mut found: HashSet<Vec<u8>> = HashSet::new();
