@@ -163,6 +163,7 @@ fn a_spinning_script_stops() {
     for source in [
         "while True: pass",
         "while True:\n    try:\n        while True: pass\n    except BaseException: pass",
+        "def f():\n    try: f()\n    finally: f()\nf()",
         "def reader():\n    while True: yield 1\nfor _ in reader(): pass",
     ] {
         let session = session(&FRESH);
@@ -173,7 +174,8 @@ fn a_spinning_script_stops() {
         let late = start.elapsed().saturating_sub(Duration::from_millis(50));
         assert!(late < Duration::from_secs(2), "{source}: {late:?}");
         let text = String::from_utf8_lossy(&error.text).into_owned();
-        assert!(text.contains("gears.forcestopped"), "{source}: {text}");
+        // A recursion that is stopped may fail of being too deep on its way out.
+        assert!(text.contains("gears.forcestopped") || text.contains("RecursionError"), "{source}: {text}");
         assert_eq!(error.stop, Some(Stop::TimedOut));
         assert_eq!(cancel.stopped(), Some(Stop::TimedOut));
         // The interpreter is as good as before.

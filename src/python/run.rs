@@ -225,6 +225,16 @@ impl RunState {
         }
     }
 
+    /// Why the main thread was interrupted, if it was.
+    pub(crate) fn interrupted(&self) -> Option<Stop> {
+        let interrupted = lock(&self.threads).interrupted;
+        if interrupted {
+            self.cancel.stopped()
+        } else {
+            None
+        }
+    }
+
     /// Tells the caller that the run does not stop.
     pub(crate) fn report_stuck(&self) {
         if !self.stuck.swap(true, Ordering::AcqRel) && lock(&self.threads).running {
@@ -327,6 +337,18 @@ thread_local! {
 /// The run that the calling thread works for.
 pub(crate) fn current() -> Option<Arc<RunState>> {
     CURRENT.try_with(|current| current.borrow().as_ref().map(|member| member.run.clone())).ok().flatten()
+}
+
+/// Whether the calling thread must stop, and nothing holds the interrupts off.
+pub(crate) fn must_raise() -> bool {
+    CURRENT
+        .try_with(|current| {
+            let current = current.borrow();
+            let Some(member) = current.as_ref() else { return false };
+            let quiet = || lock(&member.run.threads).quiet_until.is_some_and(|until| Instant::now() < until);
+            member.run.stop().is_some() && (member.child.is_some() || !quiet())
+        })
+        .unwrap_or(false)
 }
 
 /// Makes `run` the calling thread's, as its main thread, until the guard is dropped.

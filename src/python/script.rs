@@ -23,7 +23,7 @@ const FILE_NAME: &std::ffi::CStr = c"<string>";
 pub struct ScriptError {
     /// The text for the client.
     pub text: Vec<u8>,
-    /// Set when the run was stopped, and the exception that ended it is the one that stops scripts.
+    /// Set when the run was told to stop, and stopped for that.
     pub stop: Option<Stop>,
 }
 
@@ -236,7 +236,9 @@ fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with
     };
     let forced = exception.is(&objects.stopped.get(attached));
     let text = exception.text(attached, &objects.describe.get(attached), with_traceback);
-    ScriptError { text, stop: if forced { state.cancel.stopped() } else { None } }
+    // A `finally` may have put another exception into the place of the one that stopped the script.
+    let stop = if forced { state.cancel.stopped() } else { state.interrupted() };
+    ScriptError { text, stop }
 }
 
 /// Converts the pair of lists that a plan returns.

@@ -5,6 +5,7 @@
 //! token. CPython's `PyGILState` functions only know the main interpreter and are not used.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr::{null_mut, NonNull};
 
@@ -190,6 +191,32 @@ impl Attached<'_> {
         unsafe { ffi::PyThreadState_SetAsyncExc(target.0 as _, exception.as_ptr()) };
     }
 
+    /// Makes every thread of this interpreter raise `exception` at every line and call for as long as
+    /// [`must_raise`](crate::python::run::must_raise) says so on that thread; `None` ends it.
+    ///
+    /// A raised exception can be swallowed, and a loop that does so is hit at the same safe place every time. This
+    /// leaves no line to run, not even in the handler.
+    pub(crate) fn trace_all(&self, exception: Option<&super::object::Object<'_>>) {
+        let class = exception.map_or(null_mut(), super::object::Object::as_ptr);
+        let function = exception.map(|_| strike as Trace);
+        // SAFETY: attached; setting a C function as tracer runs no code.
+        #[cfg(Py_3_12)]
+        unsafe {
+            PyEval_SetTraceAllThreads(function, class);
+        }
+        // SAFETY: as above; thread states are unlinked only by threads that hold the same GIL.
+        #[cfg(not(Py_3_12))]
+        unsafe {
+            let mut thread = ffi::PyInterpreterState_ThreadHead(ffi::PyThreadState_GetInterpreter(self.thread));
+            while !thread.is_null() {
+                if thread != self.thread {
+                    _PyEval_SetTrace(thread, function, class);
+                }
+                thread = ffi::PyThreadState_Next(thread);
+            }
+        }
+    }
+
     /// Takes back what [`Attached::raise_in`] has not delivered to `target` yet.
     pub(crate) fn forget_raised(&self, target: Ident) {
         // SAFETY: as in `raise_in`.
@@ -211,6 +238,35 @@ impl Drop for Attached<'_> {
         }
         CURRENT.set(self.outer);
     }
+}
+
+type Trace = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyFrameObject, c_int, *mut ffi::PyObject) -> c_int;
+
+extern "C" {
+    // Exported by CPython, but not among pyo3-ffi's declarations.
+    #[cfg(Py_3_12)]
+    fn PyEval_SetTraceAllThreads(function: Option<Trace>, argument: *mut ffi::PyObject);
+    #[cfg(not(Py_3_12))]
+    fn _PyEval_SetTrace(
+        thread: *mut ffi::PyThreadState,
+        function: Option<Trace>,
+        argument: *mut ffi::PyObject,
+    ) -> c_int;
+}
+
+/// The tracer of [`Attached::trace_all`]; `class` is the exception to raise.
+unsafe extern "C" fn strike(
+    class: *mut ffi::PyObject,
+    _: *mut ffi::PyFrameObject,
+    event: c_int,
+    _: *mut ffi::PyObject,
+) -> c_int {
+    if (event == ffi::PyTrace_LINE || event == ffi::PyTrace_CALL) && crate::python::run::must_raise() {
+        // SAFETY: CPython calls tracers attached.
+        unsafe { ffi::PyErr_SetNone(class) };
+        return -1;
+    }
+    0
 }
 
 /// A thread's state, seen from another thread.
