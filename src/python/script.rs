@@ -23,7 +23,7 @@ const FILE_NAME: &std::ffi::CStr = c"<string>";
 pub struct ScriptError {
     /// The text for the client.
     pub text: Vec<u8>,
-    /// Set when the run was stopped, and the exception that ended it is the one that stops scripts.
+    /// Set when the run was told to stop, and stopped for that.
     pub stop: Option<Stop>,
 }
 
@@ -183,7 +183,7 @@ impl Script {
             core.sweep(&attached);
             let _current = super::run::enter(&state);
             let _left = Left { attached: &attached, state: &state };
-            state.enter_main(attached.ident());
+            state.enter_main(&attached);
             body(&attached, &state).map_err(|raised| {
                 core.lift_limit();
                 state.quieten();
@@ -224,25 +224,21 @@ struct Left<'s> {
 
 impl Drop for Left<'_> {
     fn drop(&mut self) {
-        self.state.leave_main();
-        self.attached.forget_raised(self.attached.ident());
+        self.state.leave_main(self.attached);
         self.state.release_atomic();
     }
 }
 
-fn describe(
-    attached: &Attached<'_>,
-    state: &RunState,
-    raised: ffi::Raised,
-    with_traceback: bool,
-) -> ScriptError {
+fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with_traceback: bool) -> ScriptError {
     let objects = state.core.objects();
     let Some(exception) = ffi::take(attached, raised) else {
         return ScriptError { text: b"failed running the given script".to_vec(), stop: None };
     };
     let forced = exception.is(&objects.stopped.get(attached));
     let text = exception.text(attached, &objects.describe.get(attached), with_traceback);
-    ScriptError { text, stop: if forced { state.cancel.stopped() } else { None } }
+    // A `finally` may have put another exception into the place of the one that stopped the script.
+    let stop = if forced { state.cancel.stopped() } else { state.interrupted() };
+    ScriptError { text, stop }
 }
 
 /// Converts the pair of lists that a plan returns.

@@ -21,10 +21,17 @@ use super::run::RunState;
 
 /// How often runs are looked at, and what a run may last before it gets a companion that ticks.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often a companion attaches. A spinning script runs for about twice this time in one piece: the companion's
+/// pause, and what CPython lets it wait (set to the same value at the start).
+const TICK: Duration = Duration::from_millis(1);
+/// How often a companion raises.
+const RAISE: Duration = Duration::from_millis(5);
 /// How long the watcher goes on looking at an empty list before it sleeps: waking it costs a system call.
 const LINGER: u32 = 20;
 /// A run that does not stop within this time is reported as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
+/// After so many exceptions that were swallowed, threads are traced.
+const ENOUGH: u32 = 8;
 /// An idle companion waits so long for its next run.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -130,6 +137,7 @@ fn accompany(run: &Arc<RunState>) {
 
 /// Stays with one run until it is over, or until it needs no companion any more.
 fn companion(run: &Arc<RunState>) {
+    let mut raised = 0;
     while !run.is_over() {
         let stopping = run.stop().is_some();
         if !stopping && !WATCH.ticks.load(Ordering::Relaxed) {
@@ -141,11 +149,20 @@ fn companion(run: &Arc<RunState>) {
             let attached = visit.attach();
             if stopping {
                 let exception = run.core.objects().stopped.get(&attached);
-                run.interrupt(|thread| attached.raise_in(thread, &exception));
+                run.interrupt(|thread| attached.imports(thread), |thread| attached.raise_in(thread, &exception));
+                raised += 1;
+                if raised % ENOUGH == 0 {
+                    attached.trace_all(Some(&exception));
+                }
             }
         }
         drop(visit);
-        thread::sleep(LOOK);
+        thread::sleep(if stopping { RAISE } else { TICK });
+    }
+    if raised >= ENOUGH {
+        if let Some(visit) = run.core.visit() {
+            visit.attach().trace_all(None);
+        }
     }
     run.companion.store(false, Ordering::Release);
 }

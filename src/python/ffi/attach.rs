@@ -5,6 +5,7 @@
 //! token. CPython's `PyGILState` functions only know the main interpreter and are not used.
 
 use std::cell::Cell;
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::ptr::{null_mut, NonNull};
 
@@ -145,10 +146,75 @@ impl Attached<'_> {
         ident()
     }
 
+    /// This thread's state, for [`Attached::imports`].
+    pub(crate) fn thread(&self) -> ThreadRef {
+        ThreadRef(self.thread)
+    }
+
+    /// Whether another thread of this interpreter is just inside the import machinery itself.
+    ///
+    /// `target` must still be attached or detached in a call, that is, its token must not have been dropped: the
+    /// caller keeps the thread from leaving its run meanwhile.
+    pub(crate) fn imports(&self, target: ThreadRef) -> bool {
+        // No collection, so no code of the script, and so no change of the GIL's holder in here.
+        // SAFETY: attached.
+        let collecting = unsafe { ffi::PyGC_Disable() != 0 };
+        let imports = self.imports_now(target);
+        if collecting {
+            // SAFETY: attached.
+            unsafe { ffi::PyGC_Enable() };
+        }
+        imports
+    }
+
+    fn imports_now(&self, target: ThreadRef) -> bool {
+        // SAFETY: the thread state is alive (see above); with the GIL held its frame does not change.
+        let frame = unsafe { ffi::PyThreadState_GetFrame(target.0) };
+        // SAFETY: NULL or an owned reference; NULL without an exception when the thread runs no code.
+        let Ok(frame) = (unsafe { super::object::Object::owned(self, frame.cast()) }) else { return false };
+        let file = frame
+            .attribute(self, c"f_code")
+            .and_then(|code| code.attribute(self, c"co_filename"))
+            .map(|file| super::convert::encode(self, &file));
+        match file {
+            Ok(file) => file.starts_with(b"<frozen importlib._bootstrap"),
+            Err(raised) => {
+                super::error::clear(self, raised);
+                false
+            }
+        }
+    }
+
     /// Raises `exception` (a class) in the thread `target` of this interpreter, as soon as it runs bytecode.
     pub(crate) fn raise_in(&self, target: Ident, exception: &super::object::Object<'_>) {
         // SAFETY: attached; CPython looks the thread up among the interpreter's own.
         unsafe { ffi::PyThreadState_SetAsyncExc(target.0 as _, exception.as_ptr()) };
+    }
+
+    /// Makes every thread of this interpreter raise `exception` at every line and call for as long as
+    /// [`must_raise`](crate::python::run::must_raise) says so on that thread; `None` ends it.
+    ///
+    /// A raised exception can be swallowed, and a loop that does so is hit at the same safe place every time. This
+    /// leaves no line to run, not even in the handler.
+    pub(crate) fn trace_all(&self, exception: Option<&super::object::Object<'_>>) {
+        let class = exception.map_or(null_mut(), super::object::Object::as_ptr);
+        let function = exception.map(|_| strike as Trace);
+        // SAFETY: attached; setting a C function as tracer runs no code.
+        #[cfg(Py_3_12)]
+        unsafe {
+            PyEval_SetTraceAllThreads(function, class);
+        }
+        // SAFETY: as above; thread states are unlinked only by threads that hold the same GIL.
+        #[cfg(not(Py_3_12))]
+        unsafe {
+            let mut thread = ffi::PyInterpreterState_ThreadHead(ffi::PyThreadState_GetInterpreter(self.thread));
+            while !thread.is_null() {
+                if thread != self.thread {
+                    _PyEval_SetTrace(thread, function, class);
+                }
+                thread = ffi::PyThreadState_Next(thread);
+            }
+        }
     }
 
     /// Takes back what [`Attached::raise_in`] has not delivered to `target` yet.
@@ -173,6 +239,44 @@ impl Drop for Attached<'_> {
         CURRENT.set(self.outer);
     }
 }
+
+type Trace = unsafe extern "C" fn(*mut ffi::PyObject, *mut ffi::PyFrameObject, c_int, *mut ffi::PyObject) -> c_int;
+
+extern "C" {
+    // Exported by CPython, but not among pyo3-ffi's declarations.
+    #[cfg(Py_3_12)]
+    fn PyEval_SetTraceAllThreads(function: Option<Trace>, argument: *mut ffi::PyObject);
+    #[cfg(not(Py_3_12))]
+    fn _PyEval_SetTrace(
+        thread: *mut ffi::PyThreadState,
+        function: Option<Trace>,
+        argument: *mut ffi::PyObject,
+    ) -> c_int;
+}
+
+/// The tracer of [`Attached::trace_all`]; `class` is the exception to raise.
+unsafe extern "C" fn strike(
+    class: *mut ffi::PyObject,
+    _: *mut ffi::PyFrameObject,
+    event: c_int,
+    _: *mut ffi::PyObject,
+) -> c_int {
+    if (event == ffi::PyTrace_LINE || event == ffi::PyTrace_CALL) && crate::python::run::must_raise() {
+        // SAFETY: CPython calls tracers attached.
+        unsafe { ffi::PyErr_SetNone(class) };
+        return -1;
+    }
+    0
+}
+
+/// A thread's state, seen from another thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ThreadRef(*mut ffi::PyThreadState);
+
+// SAFETY: used only by threads that hold the GIL of the same interpreter.
+unsafe impl Send for ThreadRef {}
+// SAFETY: as above.
+unsafe impl Sync for ThreadRef {}
 
 /// A thread's identity within Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -45,12 +45,7 @@ impl Exception<'_> {
 
     /// Its text: what `describe(type, value, traceback, with_traceback)` of the runtime library makes of it, or, if
     /// even that fails, type and value.
-    pub(crate) fn text(
-        &self,
-        attached: &Attached<'_>,
-        describe: &Object<'_>,
-        with_traceback: bool,
-    ) -> Vec<u8> {
+    pub(crate) fn text(&self, attached: &Attached<'_>, describe: &Object<'_>, with_traceback: bool) -> Vec<u8> {
         // SAFETY: attached; None, True and False are immortal or borrowed from the interpreter.
         let described = unsafe {
             let none = match Object::borrowed(attached, ffi::Py_None()) {
@@ -84,13 +79,18 @@ impl Exception<'_> {
 
     /// Type and value, made without running Python code that could fail again.
     pub(crate) fn plain_text(&self, attached: &Attached<'_>) -> Vec<u8> {
-        let name = match self.kind.attribute(attached, c"__name__") {
+        let part = |name| match self.kind.attribute(attached, name) {
             Ok(name) => encode(attached, &name),
             Err(raised) => {
                 clear(attached, raised);
                 b"exception".to_vec()
             }
         };
+        let mut name = part(c"__name__");
+        let module = part(c"__module__");
+        if module != b"builtins" {
+            name = [module, name].join(&b'.');
+        }
         let Some(value) = &self.value else { return name };
         // SAFETY: attached; a live object.
         let value = unsafe { Object::owned(attached, ffi::PyObject_Str(value.as_ptr())) };

@@ -15,6 +15,7 @@ import _interlock_pipeline as pipeline
 from _interlock import GearsError, GearsFlatError, GearsForceStopped
 
 run_plan = pipeline.run_plan
+settle = interrupt.settle
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
 #: Extension modules that can be loaded once per process, and poison it when a sub-interpreter tries. CPython
@@ -273,9 +274,22 @@ def describe(kind, value, traceback, with_traceback):
         return str(value)
     if not with_traceback:
         return f"Error type: {kind}, Value: {value}"
+    if isinstance(value, GearsForceStopped):
+        return str(stopped_lines(kind, pipeline.outer_frames_removed(traceback)))
     from traceback import format_exception
 
     return str(format_exception(kind, value, pipeline.outer_frames_removed(traceback)))
+
+
+def stopped_lines(kind, traceback):
+    """The lines of a traceback, made without importing anything: the thread is being interrupted."""
+    lines = ["Traceback (most recent call last):\n"]
+    while traceback is not None and len(lines) < 50:
+        code = traceback.tb_frame.f_code
+        lines.append(f'  File "{code.co_filename}", line {traceback.tb_lineno}, in {code.co_name}\n')
+        traceback = traceback.tb_next
+    lines.append(f"{kind.__module__}.{kind.__name__}: the script was stopped\n")
+    return lines
 
 
 class Output(io.TextIOBase):
@@ -337,6 +351,9 @@ def prepare(path, main, guarded):
         refuse_extensions(before_3_12)
     if before_3_12:
         bound_recursion()
+    if main and sys.version_info < (3, 13):
+        # One GIL for all: what waits for it waits for the companion's tick, and then for this.
+        sys.setswitchinterval(0.001)
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = Output()
     # input() would read what the server was started with.
     sys.stdin = sys.__stdin__ = None
