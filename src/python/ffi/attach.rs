@@ -1,0 +1,185 @@
+//! Which interpreter is this thread attached to?
+//!
+//! [`Handle`] is one interpreter, [`Attached`] the proof that the current thread is attached to one (and so holds its
+//! GIL). Any operating system thread attaches with a thread state of its own, which ends with the
+//! token. CPython's `PyGILState` functions only know the main interpreter and are not used.
+
+use std::cell::Cell;
+use std::marker::PhantomData;
+use std::ptr::{null_mut, NonNull};
+
+use pyo3_ffi as ffi;
+
+use super::alloc::Heap;
+
+thread_local! {
+    /// The thread state this thread is attached with, as far as this module attached it. Not CPython's own
+    /// notion: before 3.12 that is one variable for the whole process.
+    static CURRENT: Cell<*mut ffi::PyThreadState> = const { Cell::new(null_mut()) };
+}
+
+/// One interpreter of this process.
+#[derive(Debug)]
+pub(crate) struct Handle {
+    interp: NonNull<ffi::PyInterpreterState>,
+    /// The thread state it was created with; it lives as long as the interpreter.
+    root: *mut ffi::PyThreadState,
+    heap: &'static Heap,
+}
+
+// SAFETY: the pointers are used only to attach to the interpreter, which CPython allows from any thread.
+unsafe impl Send for Handle {}
+// SAFETY: as above.
+unsafe impl Sync for Handle {}
+
+/// Proof that this thread is attached to an interpreter.
+pub(crate) struct Attached<'i> {
+    thread: *mut ffi::PyThreadState,
+    /// What this thread was attached with before, when it was.
+    outer: *mut ffi::PyThreadState,
+    kind: Kind,
+    life: PhantomData<(&'i Handle, *mut ())>,
+}
+
+#[derive(PartialEq)]
+enum Kind {
+    /// We made the thread state and end it.
+    Ours,
+    /// CPython called us: the thread was attached before, and stays it.
+    Calling,
+}
+
+impl Handle {
+    /// The handle of the interpreter whose root thread state is `root`.
+    ///
+    /// # Safety
+    /// `root` is a live thread state that nobody else uses, of an interpreter that allocates from `heap`.
+    pub(super) unsafe fn new(root: *mut ffi::PyThreadState, heap: &'static Heap) -> Option<Self> {
+        // SAFETY: `root` is alive.
+        let interp = NonNull::new(unsafe { ffi::PyThreadState_GetInterpreter(root) })?;
+        Some(Self { interp, root, heap })
+    }
+
+    pub(super) fn interp(&self) -> *mut ffi::PyInterpreterState {
+        self.interp.as_ptr()
+    }
+
+    pub(super) fn root(&self) -> *mut ffi::PyThreadState {
+        self.root
+    }
+
+    /// Its memory.
+    pub(crate) fn heap(&self) -> &'static Heap {
+        self.heap
+    }
+
+    /// Attaches this thread; waits for the interpreter's GIL. A thread that is attached to another
+    /// interpreter (a script's command ran a script inline) is detached from that one until the token is dropped.
+    pub(crate) fn attach(&self) -> Attached<'_> {
+        let outer = CURRENT.get();
+        // SAFETY: the interpreter is alive as long as its handle is used (see `python::interpreter`); when this
+        // thread is attached already, it is with `outer`.
+        let thread = unsafe {
+            if !outer.is_null() {
+                ffi::PyEval_SaveThread();
+            }
+            let thread = ffi::PyThreadState_New(self.interp.as_ptr());
+            assert!(!thread.is_null(), "no memory for a Python thread state");
+            ffi::PyEval_RestoreThread(thread);
+            thread
+        };
+        CURRENT.set(thread);
+        Attached { thread, outer, kind: Kind::Ours, life: PhantomData }
+    }
+}
+
+impl Attached<'_> {
+    /// The token of a function that CPython called.
+    ///
+    /// # Safety
+    /// The calling thread is attached to an interpreter, and stays it while the token lives.
+    pub(super) unsafe fn calling() -> Self {
+        // SAFETY: attached, so there is a current thread state, and it is this thread's.
+        let thread = unsafe { ffi::compat::PyThreadState_GetUnchecked() };
+        let outer = CURRENT.replace(thread);
+        Attached { thread, outer, kind: Kind::Calling, life: PhantomData }
+    }
+
+    /// Lets others have the GIL while `work` runs, which must not touch Python objects.
+    pub(crate) fn detached<R>(&self, work: impl FnOnce() -> R) -> R {
+        struct Reattach(*mut ffi::PyThreadState);
+        impl Drop for Reattach {
+            fn drop(&mut self) {
+                // SAFETY: this thread's own thread state, saved below.
+                unsafe { ffi::PyEval_RestoreThread(self.0) };
+                CURRENT.set(self.0);
+            }
+        }
+        CURRENT.set(null_mut());
+        // SAFETY: the token proves that this thread is attached.
+        let _reattach = Reattach(unsafe { ffi::PyEval_SaveThread() });
+        work()
+    }
+
+    /// Gives waiting threads a chance to take the GIL.
+    pub(crate) fn breathe(&self) {
+        self.detached(|| ());
+    }
+
+    /// How many thread states the interpreter has, including this thread's and the root's.
+    pub(crate) fn thread_states(&self) -> usize {
+        // SAFETY: attached; thread states are unlinked only by threads that hold the same GIL.
+        unsafe {
+            let mut thread = ffi::PyInterpreterState_ThreadHead(ffi::PyThreadState_GetInterpreter(self.thread));
+            let mut count = 0;
+            while !thread.is_null() {
+                count += 1;
+                thread = ffi::PyThreadState_Next(thread);
+            }
+            count
+        }
+    }
+
+    /// The identity of this thread as `threading.get_ident()` and [`Attached::raise_in`] know it.
+    pub(crate) fn ident(&self) -> Ident {
+        ident()
+    }
+
+    /// Raises `exception` (a class) in the thread `target` of this interpreter, as soon as it runs bytecode.
+    pub(crate) fn raise_in(&self, target: Ident, exception: &super::object::Object<'_>) {
+        // SAFETY: attached; CPython looks the thread up among the interpreter's own.
+        unsafe { ffi::PyThreadState_SetAsyncExc(target.0 as _, exception.as_ptr()) };
+    }
+
+    /// Takes back what [`Attached::raise_in`] has not delivered to `target` yet.
+    pub(crate) fn forget_raised(&self, target: Ident) {
+        // SAFETY: as in `raise_in`.
+        unsafe { ffi::PyThreadState_SetAsyncExc(target.0 as _, null_mut()) };
+    }
+}
+
+impl Drop for Attached<'_> {
+    fn drop(&mut self) {
+        if self.kind == Kind::Ours {
+            // SAFETY: the thread is attached with `thread`, which we made; `outer` was saved in `attach`.
+            unsafe {
+                ffi::PyThreadState_Clear(self.thread);
+                ffi::PyThreadState_DeleteCurrent();
+                if !self.outer.is_null() {
+                    ffi::PyEval_RestoreThread(self.outer);
+                }
+            }
+        }
+        CURRENT.set(self.outer);
+    }
+}
+
+/// A thread's identity within Python.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ident(std::ffi::c_ulong);
+
+/// The calling thread's identity.
+pub(crate) fn ident() -> Ident {
+    // SAFETY: always callable.
+    Ident(unsafe { ffi::PyThread_get_thread_ident() })
+}
