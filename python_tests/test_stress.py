@@ -107,6 +107,7 @@ class Client:
         ident = client.execute_command("RG.PYEXECUTE", script, "UNBLOCKING")
         time.sleep(dice.random() * 0.05)
         client.execute_command("RG.ABORTEXECUTION", ident)
+        client.execute_command("RG.GETRESULTSBLOCKING", ident)
         client.execute_command("RG.DROPEXECUTION", ident)
 
     def fail(self, client, dice):
