@@ -36,6 +36,8 @@ pub struct ScriptRequest {
 pub fn run_script(request: ScriptRequest, lane: &mut Lane) -> Reply {
     COUNTERS.scripts.fetch_add(1, Ordering::Relaxed);
     let reply = script_reply(request, lane);
+    // Looked at for the peak that RG.PYSTATS reports.
+    python::memory_totals();
     if let Some(stop) = lane.cancel().stopped() {
         count(stop);
     }

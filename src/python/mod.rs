@@ -6,6 +6,8 @@
 //! ([`Script::exec`]), which may create [`Plan`]s, and later those ([`Script::run_plan`]). Nothing here is
 //! ever ended by the thread that lets go of it last.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 pub mod host;
 
 mod boot;
@@ -38,14 +40,23 @@ pub fn version() -> String {
 pub fn own_gil() -> bool {
     ffi::OWN_GIL
 }
-#[derive(Debug, Clone, Copy, Default)]
-#[allow(missing_docs)]
+
+/// Bytes that Python has allocated through the module's allocator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct MemoryTotals {
+    /// Since the start.
     pub total: u64,
+    /// The most that any call of [`memory_totals`] has seen.
     pub peak: u64,
+    /// Now.
     pub current: u64,
 }
-#[allow(missing_docs)]
+
+/// The totals now. Looked at after every run, so that the peak misses only what comes and goes inside one.
 pub fn memory_totals() -> MemoryTotals {
-    MemoryTotals::default()
+    static PEAK: AtomicU64 = AtomicU64::new(0);
+    let (total, current) = ffi::totals();
+    let current = current as u64;
+    let peak = PEAK.fetch_max(current, Ordering::Relaxed).max(current);
+    MemoryTotals { total, peak, current }
 }

@@ -120,7 +120,12 @@ impl RunState {
             body: AtomicBool::new(false),
             inline: run.inline.then(ident),
             abandoned: AtomicBool::new(false),
-            threads: Mutex::new(Threads { main: None, running: true, quiet_until: None, children: Vec::new() }),
+            threads: Mutex::new(Threads {
+                main: None,
+                running: true,
+                quiet_until: None,
+                children: Vec::new(),
+            }),
             atomic: Mutex::new(Vec::new()),
             output: Mutex::new(Output::default()),
             on_stuck: run.on_stuck,

@@ -230,7 +230,12 @@ impl Drop for Left<'_> {
     }
 }
 
-fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with_traceback: bool) -> ScriptError {
+fn describe(
+    attached: &Attached<'_>,
+    state: &RunState,
+    raised: ffi::Raised,
+    with_traceback: bool,
+) -> ScriptError {
     let objects = state.core.objects();
     let Some(exception) = ffi::take(attached, raised) else {
         return ScriptError { text: b"failed running the given script".to_vec(), stop: None };

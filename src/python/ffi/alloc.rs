@@ -50,6 +50,8 @@ const RESERVE: usize = 128 * 1024;
 #[derive(Debug)]
 pub(crate) struct Heap {
     used: AtomicUsize,
+    /// All that was ever charged.
+    total: AtomicU64,
     limit: AtomicUsize,
     /// Guards the list that starts at `first`; held for a few instructions only.
     busy: AtomicBool,
@@ -98,6 +100,7 @@ impl Heap {
     const fn new() -> Self {
         Self {
             used: AtomicUsize::new(0),
+            total: AtomicU64::new(0),
             limit: AtomicUsize::new(usize::MAX),
             busy: AtomicBool::new(false),
             first: Cell::new(null_mut()),
@@ -199,6 +202,7 @@ impl Heap {
             }
         }
         self.used.fetch_add(size, Ordering::Relaxed);
+        self.total.fetch_add(size as u64, Ordering::Relaxed);
         true
     }
 
@@ -240,6 +244,22 @@ impl Heap {
         }
         self.unlock();
     }
+}
+
+/// Bytes that all interpreters have allocated since the start, and bytes that they occupy now.
+pub(crate) fn totals() -> (u64, usize) {
+    let mut seen = (MAIN.total.load(Ordering::Relaxed), MAIN.used());
+    for heap in heaps().read().unwrap_or_else(PoisonError::into_inner).values() {
+        if !ptr::eq(*heap, &raw const MAIN) {
+            seen.0 += heap.total.load(Ordering::Relaxed);
+            seen.1 += heap.used();
+        }
+    }
+    // A heap keeps its total when it is retired and used again.
+    for heap in RETIRED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        seen.0 += heap.total.load(Ordering::Relaxed);
+    }
+    seen
 }
 
 fn heaps() -> &'static RwLock<HashMap<usize, &'static Heap>> {
