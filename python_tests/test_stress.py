@@ -37,7 +37,7 @@ class Client:
 
     def run(self):
         dice = random.Random(self.number)
-        client = self.server.client(socket_timeout=60)
+        client = self.server.client(socket_timeout=45)
         try:
             while time.monotonic() < self.server.stress_until:
                 self.doing = "calling"
@@ -47,6 +47,8 @@ class Client:
             self.doing = "done"
         except Exception as error:
             self.problem = error
+            if isinstance(error, redis.TimeoutError):
+                self.server.on_stall()
         finally:
             client.close()
 
@@ -160,8 +162,21 @@ KINDS = [
 ]
 
 
+class Stall:
+    """The first client that gets no answer leaves a picture of the server's threads."""
+
+    def __init__(self, server):
+        self.server, self.lock, self.picture = server, threading.Lock(), ""
+
+    def __call__(self):
+        with self.lock:
+            if not self.picture:
+                self.picture = self.server.stacks()
+
+
 def test_everything_at_once(new_server):
     server = new_server("PYTHON-TIME-LIMIT", "20000")
+    server.on_stall = stall = Stall(server)
     r = server.client()
     fill(r, 5000, prefix="stay:")
     server.stress_until = time.monotonic() + SECONDS
@@ -174,9 +189,9 @@ def test_everything_at_once(new_server):
     for client in clients:
         client.thread.join(max(1, server.stress_until - time.monotonic()) + 60)
     stuck = [client for client in clients if client.thread.is_alive()]
-    assert not stuck, f"never answered: {stuck}\nall: {clients}"
+    assert not stuck, f"never answered: {stuck}\nall: {clients}\n{stall.picture}"
     problems = [client for client in clients if client.problem]
-    assert not problems, problems
+    assert not problems, f"{problems}\n{stall.picture}"
     idle = [client for client in clients if not client.calls]
     assert not idle, f"no call in {SECONDS} s: {idle}"
 
