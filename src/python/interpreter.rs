@@ -90,6 +90,8 @@ pub(crate) struct Objects {
     pub(crate) run_plan: Stored,
     /// `farewell()`: what a module registered to be called at the end.
     pub(crate) farewell: Stored,
+    /// `settle()`: puts right what an interrupt may have left behind in the calling thread.
+    pub(crate) settle: Stored,
     /// The exception that stops a script.
     pub(crate) stopped: Stored,
 }

@@ -204,15 +204,14 @@ fn farewell(core: &Arc<Core>) {
     {
         let attached = core.handle().attach();
         let _current = super::run::enter(&state);
-        state.enter_main(attached.ident());
+        state.enter_main(&attached);
         core.lift_limit();
         core.sweep(&attached);
         let farewell = core.objects().farewell.get(&attached);
         if let Err(raised) = farewell.call(&attached, &[]) {
             ffi::clear(&attached, raised);
         }
-        state.leave_main();
-        attached.forget_raised(attached.ident());
+        state.leave_main(&attached);
     }
     state.abandon();
     super::watch::returned(&state);

@@ -135,10 +135,7 @@ pub(crate) fn start(library: Library, main: Core, warm: usize) -> std::io::Resul
         created: AtomicU64::new(0),
         closed: AtomicBool::new(false),
     });
-    thread::Builder::new()
-        .name("py-warm".into())
-        .stack_size(super::STACK_SIZE)
-        .spawn(|| registry.keep_warm())?;
+    thread::Builder::new().name("py-warm".into()).stack_size(super::STACK_SIZE).spawn(|| registry.keep_warm())?;
     Ok(registry)
 }
 
@@ -247,12 +244,9 @@ impl Registry {
         loop {
             {
                 let mut warm = lock(&self.warm);
-                while warm.len() >= self.target.load(Ordering::Relaxed) || self.closed.load(Ordering::Acquire)
-                {
-                    let (after, waited) = self
-                        .refill
-                        .wait_timeout(warm, Duration::from_secs(1))
-                        .unwrap_or_else(PoisonError::into_inner);
+                while warm.len() >= self.target.load(Ordering::Relaxed) || self.closed.load(Ordering::Acquire) {
+                    let (after, waited) =
+                        self.refill.wait_timeout(warm, Duration::from_secs(1)).unwrap_or_else(PoisonError::into_inner);
                     warm = after;
                     if waited.timed_out() {
                         drop(warm);
@@ -293,8 +287,7 @@ impl Registry {
 
     /// Every interpreter, the main one first.
     pub fn dump(&self) -> Vec<InterpreterInfo> {
-        let kept: Vec<u64> =
-            lock(&self.scripts).values().map(|kept| kept.interpreter.core().id).collect();
+        let kept: Vec<u64> = lock(&self.scripts).values().map(|kept| kept.interpreter.core().id).collect();
         let all = lock(&self.all);
         all.values()
             .map(|listed| {

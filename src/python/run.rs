@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::ffi::{ident, Ident};
+use super::ffi::{ident, Attached, Ident, ThreadRef};
 use super::host::{Host, LogLevel};
 use super::interpreter::{Core, Interpreter};
 use super::output::Output;
@@ -22,6 +22,11 @@ use crate::sync::{CancelToken, Stop};
 
 /// How long the interrupts hold off while the text of an exception is made.
 const QUIET: Duration = Duration::from_millis(250);
+
+/// How many times in a row a thread is not interrupted because it is importing a module: the locks of the import
+/// machinery do not survive an exception at the wrong place, and before CPython 3.12 one of them is
+/// the whole process's.
+const PATIENCE: u32 = 60;
 
 /// One piece of a sleeping thread's sleep: it looks for a stop so often.
 const SLEEP_SLICE: Duration = Duration::from_millis(20);
@@ -86,7 +91,10 @@ pub(crate) struct RunState {
 #[derive(Debug)]
 struct Threads {
     /// Until the run's main thread returns.
-    main: Option<Ident>,
+    main: Option<(Ident, ThreadRef)>,
+    /// How often the main thread was left alone in a row, and whether it has been interrupted at all.
+    spared: u32,
+    interrupted: bool,
     /// Whether the main thread has not returned (it has no identity before it is attached).
     running: bool,
     quiet_until: Option<Instant>,
@@ -122,6 +130,8 @@ impl RunState {
             abandoned: AtomicBool::new(false),
             threads: Mutex::new(Threads {
                 main: None,
+                spared: 0,
+                interrupted: false,
                 running: true,
                 quiet_until: None,
                 children: Vec::new(),
@@ -166,24 +176,31 @@ impl RunState {
         !threads.running && threads.children.is_empty()
     }
 
-    /// The threads to interrupt, passed to `each` while none of them can leave the run.
-    pub(crate) fn interrupt(&self, mut each: impl FnMut(Ident)) {
+    /// The threads to interrupt, passed to `each` while none of them can leave the run; the main thread not while
+    /// `imports` says that it imports a module, unless it does so for long.
+    pub(crate) fn interrupt(&self, imports: impl Fn(ThreadRef) -> bool, mut each: impl FnMut(Ident)) {
         let abandoned = self.abandoned.load(Ordering::Acquire);
-        let threads = lock(&self.threads);
+        let mut threads = lock(&self.threads);
         if !abandoned && !(threads.running && self.cancel.stopped().is_some()) {
             return;
         }
-        if let Some(main) = threads.main {
+        if let Some((main, thread)) = threads.main {
             if threads.quiet_until.is_none_or(|until| Instant::now() >= until) {
-                each(main);
+                if threads.spared < PATIENCE && imports(thread) {
+                    threads.spared += 1;
+                } else {
+                    threads.spared = 0;
+                    threads.interrupted = true;
+                    each(main);
+                }
             }
         }
         threads.children.iter().copied().for_each(each);
     }
 
     /// The main thread is attached and about to run code.
-    pub(crate) fn enter_main(&self, ident: Ident) {
-        lock(&self.threads).main = Some(ident);
+    pub(crate) fn enter_main(&self, attached: &Attached<'_>) {
+        lock(&self.threads).main = Some((attached.ident(), attached.thread()));
     }
 
     /// Holds the interrupts of the main thread off for a moment.
@@ -191,11 +208,21 @@ impl RunState {
         lock(&self.threads).quiet_until = Some(Instant::now() + QUIET);
     }
 
-    /// The main thread has run its code; nobody interrupts it after this.
-    pub(crate) fn leave_main(&self) {
-        let mut threads = lock(&self.threads);
-        threads.main = None;
-        threads.running = false;
+    /// The main thread has run its code and is still attached; nobody interrupts it after this.
+    pub(crate) fn leave_main(&self, attached: &Attached<'_>) {
+        let interrupted = {
+            let mut threads = lock(&self.threads);
+            threads.main = None;
+            threads.running = false;
+            threads.interrupted
+        };
+        attached.forget_raised(attached.ident());
+        if interrupted {
+            let settle = self.core.objects().settle.get(attached);
+            if let Err(raised) = settle.call(attached, &[]) {
+                super::ffi::clear(attached, raised);
+            }
+        }
     }
 
     /// Tells the caller that the run does not stop.

@@ -183,7 +183,7 @@ impl Script {
             core.sweep(&attached);
             let _current = super::run::enter(&state);
             let _left = Left { attached: &attached, state: &state };
-            state.enter_main(attached.ident());
+            state.enter_main(&attached);
             body(&attached, &state).map_err(|raised| {
                 core.lift_limit();
                 state.quieten();
@@ -224,18 +224,12 @@ struct Left<'s> {
 
 impl Drop for Left<'_> {
     fn drop(&mut self) {
-        self.state.leave_main();
-        self.attached.forget_raised(self.attached.ident());
+        self.state.leave_main(self.attached);
         self.state.release_atomic();
     }
 }
 
-fn describe(
-    attached: &Attached<'_>,
-    state: &RunState,
-    raised: ffi::Raised,
-    with_traceback: bool,
-) -> ScriptError {
+fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with_traceback: bool) -> ScriptError {
     let objects = state.core.objects();
     let Some(exception) = ffi::take(attached, raised) else {
         return ScriptError { text: b"failed running the given script".to_vec(), stop: None };

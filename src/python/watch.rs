@@ -141,7 +141,7 @@ fn companion(run: &Arc<RunState>) {
             let attached = visit.attach();
             if stopping {
                 let exception = run.core.objects().stopped.get(&attached);
-                run.interrupt(|thread| attached.raise_in(thread, &exception));
+                run.interrupt(|thread| attached.imports(thread), |thread| attached.raise_in(thread, &exception));
             }
         }
         drop(visit);

@@ -1,14 +1,14 @@
 //! A server that is not there: the host of the tests of the Python layer, and how they run scripts.
 
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
 use interlock::python::host::{Host, KeyRecord, KeysRequest, LogLevel, PlanInfo, RecordSource};
 use interlock::python::{
-    boot, registry, BootOptions, Interpreter, Isolation, Plan, PlanOutcome, Registry, Run, Scope, Script,
-    ScriptError, Want,
+    boot, registry, BootOptions, Interpreter, Isolation, Plan, PlanOutcome, Registry, Run, Scope, Script, ScriptError,
+    Want,
 };
 use interlock::reply::Reply;
 use interlock::sync::CancelToken;
@@ -55,9 +55,7 @@ impl Host for FakeHost {
                 Reply::Set(vec![Reply::bulk("m"), Reply::Bulk(vec![0xff])]),
                 Reply::BigNumber(b"123456789012345678901234567890".to_vec()),
             ])),
-            b"DEEP" => {
-                Ok((0..10_000).fold(Reply::Int(1), |inner, _| Reply::Array(vec![inner])).shallow())
-            }
+            b"DEEP" => Ok((0..10_000).fold(Reply::Int(1), |inner, _| Reply::Array(vec![inner])).shallow()),
             b"SLOW" => {
                 std::thread::sleep(Duration::from_millis(50));
                 Ok(Reply::ok())
@@ -98,10 +96,7 @@ impl Host for FakeHost {
         let hash = Reply::Map(vec![(Reply::bulk("f"), Reply::bulk("v"))]);
         Ok(Box::new(Batches(vec![
             vec![record(b"s", Some(("stream", Reply::Array(vec![]))))],
-            vec![
-                record(b"a", Some(("string", Reply::bulk("1")))),
-                record(&[0xff], Some(("hash", hash))),
-            ],
+            vec![record(b"a", Some(("string", Reply::bulk("1")))), record(&[0xff], Some(("hash", hash)))],
         ])))
     }
     fn create_execution(&self, plan: &PlanInfo) -> Result<String, String> {
@@ -144,8 +139,7 @@ pub fn start(options: BootOptions) -> &'static Registry {
     registry().expect("Python has started")
 }
 
-pub const FRESH: Want =
-    Want { isolation: Isolation::Subinterpreter, scope: Scope::Call, max_memory: None };
+pub const FRESH: Want = Want { isolation: Isolation::Subinterpreter, scope: Scope::Call, max_memory: None };
 pub const SHARED: Want = Want { isolation: Isolation::Shared, scope: Scope::Call, max_memory: None };
 
 pub fn scoped(sha: u8) -> Want {
@@ -193,8 +187,7 @@ impl Session {
     pub fn outcome(&self, source: &str) -> PlanOutcome {
         let plans = self.exec(source).expect("the body runs");
         assert_eq!(plans.len(), 1, "one execution");
-        let (outcome, nested) =
-            on_large_stack(|| self.script.run_plan(self.run(), &plans[0])).expect("the plan runs");
+        let (outcome, nested) = on_large_stack(|| self.script.run_plan(self.run(), &plans[0])).expect("the plan runs");
         assert!(nested.is_empty());
         outcome
     }

@@ -145,6 +145,45 @@ impl Attached<'_> {
         ident()
     }
 
+    /// This thread's state, for [`Attached::imports`].
+    pub(crate) fn thread(&self) -> ThreadRef {
+        ThreadRef(self.thread)
+    }
+
+    /// Whether another thread of this interpreter is just inside the import machinery itself.
+    ///
+    /// `target` must still be attached or detached in a call, that is, its token must not have been dropped: the
+    /// caller keeps the thread from leaving its run meanwhile.
+    pub(crate) fn imports(&self, target: ThreadRef) -> bool {
+        // No collection, so no code of the script, and so no change of the GIL's holder in here.
+        // SAFETY: attached.
+        let collecting = unsafe { ffi::PyGC_Disable() != 0 };
+        let imports = self.imports_now(target);
+        if collecting {
+            // SAFETY: attached.
+            unsafe { ffi::PyGC_Enable() };
+        }
+        imports
+    }
+
+    fn imports_now(&self, target: ThreadRef) -> bool {
+        // SAFETY: the thread state is alive (see above); with the GIL held its frame does not change.
+        let frame = unsafe { ffi::PyThreadState_GetFrame(target.0) };
+        // SAFETY: NULL or an owned reference; NULL without an exception when the thread runs no code.
+        let Ok(frame) = (unsafe { super::object::Object::owned(self, frame.cast()) }) else { return false };
+        let file = frame
+            .attribute(self, c"f_code")
+            .and_then(|code| code.attribute(self, c"co_filename"))
+            .map(|file| super::convert::encode(self, &file));
+        match file {
+            Ok(file) => file.starts_with(b"<frozen importlib._bootstrap"),
+            Err(raised) => {
+                super::error::clear(self, raised);
+                false
+            }
+        }
+    }
+
     /// Raises `exception` (a class) in the thread `target` of this interpreter, as soon as it runs bytecode.
     pub(crate) fn raise_in(&self, target: Ident, exception: &super::object::Object<'_>) {
         // SAFETY: attached; CPython looks the thread up among the interpreter's own.
@@ -173,6 +212,15 @@ impl Drop for Attached<'_> {
         CURRENT.set(self.outer);
     }
 }
+
+/// A thread's state, seen from another thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ThreadRef(*mut ffi::PyThreadState);
+
+// SAFETY: used only by threads that hold the GIL of the same interpreter.
+unsafe impl Send for ThreadRef {}
+// SAFETY: as above.
+unsafe impl Sync for ThreadRef {}
 
 /// A thread's identity within Python.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use pyo3_ffi as ffi;
 
 use super::attach::Attached;
 use super::error;
-use super::object::{PyResult, Object, Raised};
+use super::object::{Object, PyResult, Raised};
 use crate::python::host::KeyRecord;
 use crate::reply::Reply;
 

@@ -45,12 +45,7 @@ impl Exception<'_> {
 
     /// Its text: what `describe(type, value, traceback, with_traceback)` of the runtime library makes of it, or, if
     /// even that fails, type and value.
-    pub(crate) fn text(
-        &self,
-        attached: &Attached<'_>,
-        describe: &Object<'_>,
-        with_traceback: bool,
-    ) -> Vec<u8> {
+    pub(crate) fn text(&self, attached: &Attached<'_>, describe: &Object<'_>, with_traceback: bool) -> Vec<u8> {
         // SAFETY: attached; None, True and False are immortal or borrowed from the interpreter.
         let described = unsafe {
             let none = match Object::borrowed(attached, ffi::Py_None()) {

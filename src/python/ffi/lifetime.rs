@@ -26,8 +26,7 @@ pub(crate) fn promote_libpython() -> Result<(), String> {
     let path = libpython().ok_or("cannot find the file of libpython")?;
     // SAFETY: a NUL-terminated path of a library that is loaded already (NOLOAD: no second copy can appear).
     // The handle is kept for ever: Python is never unloaded.
-    let handle =
-        unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL | libc::RTLD_NOLOAD) };
+    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL | libc::RTLD_NOLOAD) };
     if handle.is_null() {
         return Err(format!("cannot promote {} to the global scope", path.to_string_lossy()));
     }
@@ -166,6 +165,7 @@ fn load(attached: &Attached<'_>, library: &Library, main: bool) -> PyResult<Obje
         describe: stored(c"describe")?,
         run_plan: stored(c"run_plan")?,
         farewell: stored(c"farewell")?,
+        settle: stored(c"settle")?,
         stopped: stored(c"GearsForceStopped")?,
     })
 }
@@ -185,8 +185,7 @@ pub(crate) fn create_interpreter(library: &Library, main: &Handle) -> Result<(Ha
         heap.claim(handle.interp());
         let result = {
             let attached = Attached::calling();
-            load(&attached, library, false)
-                .map_err(|raised| fault(&attached, raised, "setting an interpreter up"))
+            load(&attached, library, false).map_err(|raised| fault(&attached, raised, "setting an interpreter up"))
         };
         // Back to the main interpreter's thread state, which this thread's token ends.
         ffi::PyEval_SaveThread();
@@ -213,11 +212,7 @@ unsafe fn new_interpreter() -> Result<*mut ffi::PyThreadState, String> {
         // They may outlive the script, but not the interpreter: it ends after its last thread.
         allow_daemon_threads: 1,
         check_multi_interp_extensions: 1,
-        gil: if super::OWN_GIL {
-            ffi::PyInterpreterConfig_OWN_GIL
-        } else {
-            ffi::PyInterpreterConfig_SHARED_GIL
-        },
+        gil: if super::OWN_GIL { ffi::PyInterpreterConfig_OWN_GIL } else { ffi::PyInterpreterConfig_SHARED_GIL },
     };
     let mut root = null_mut();
     // SAFETY: attached to the main interpreter, says the caller.
@@ -260,9 +255,9 @@ pub(crate) fn end_interpreter(handle: &Handle, objects: &Objects, before: impl F
 
 /// Drops the references that the native side keeps to the runtime library.
 fn release(attached: &Attached<'_>, objects: &Objects) {
-    let Objects { template, describe, run_plan, farewell, stopped } = objects;
+    let Objects { template, describe, run_plan, farewell, settle, stopped } = objects;
     template.get(attached).clear_dict();
-    for stored in [template, describe, run_plan, farewell, stopped] {
+    for stored in [template, describe, run_plan, farewell, settle, stopped] {
         stored.release(attached);
     }
 }

@@ -18,12 +18,12 @@ mod object;
 
 pub(crate) use alloc::totals;
 pub use alloc::RawAllocator;
-pub(crate) use attach::{ident, Attached, Handle, Ident};
+pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
 pub(crate) use convert::{encode, list_item, to_reply, tuple_item};
 pub(crate) use error::{clear, take};
 pub(crate) use lifetime::{
-    create_interpreter, end_interpreter, initialise, is_initialised, libpython, lower_priority,
-    promote_libpython, version,
+    create_interpreter, end_interpreter, initialise, is_initialised, libpython, lower_priority, promote_libpython,
+    version,
 };
 pub(crate) use object::{compile, evaluate, Object, PyResult, Raised, Stored};
 

@@ -128,11 +128,7 @@ impl<'a> Call<'a> {
         let run = self.run()?;
         run.may_ask()?;
         // Under the lock nothing waits, and giving the GIL away would mean to wait for it with the lock held.
-        let answer = if run.host.holds_lock() {
-            work(&*run.host)
-        } else {
-            self.attached.detached(|| work(&*run.host))
-        };
+        let answer = if run.host.holds_lock() { work(&*run.host) } else { self.attached.detached(|| work(&*run.host)) };
         Ok(answer)
     }
 }
@@ -150,11 +146,8 @@ unsafe fn enter(
     // SAFETY: see above; a NULL array comes with a count of zero.
     unsafe {
         let attached = Attached::calling();
-        let arguments: &[*mut ffi::PyObject] = if count <= 0 {
-            &[]
-        } else {
-            std::slice::from_raw_parts(arguments, count as usize)
-        };
+        let arguments: &[*mut ffi::PyObject] =
+            if count <= 0 { &[] } else { std::slice::from_raw_parts(arguments, count as usize) };
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             let call = Call { attached: &attached, arguments };
             work(&call).map(Object::into_ptr)
@@ -323,8 +316,7 @@ type Source = Mutex<Option<Box<dyn RecordSource>>>;
 const SOURCE: &CStr = c"_interlock.source";
 
 fn open_source<'a>(call: &Call<'a>) -> Outcome<'a> {
-    let request =
-        KeysRequest { pattern: call.text(0)?, no_scan: call.truth(1)?, read_value: call.truth(2)? };
+    let request = KeysRequest { pattern: call.text(0)?, no_scan: call.truth(1)?, read_value: call.truth(2)? };
     let source = call.ask(|host| host.open_keys(request))??;
     capsule(call, SOURCE, Box::new(Mutex::new(Some(source))) as Box<Source>, drop_capsule::<Source>)
 }
@@ -526,8 +518,7 @@ pub(super) extern "C" fn init() -> *mut ffi::PyObject {
     static DEFINITION: std::sync::OnceLock<Definition> = std::sync::OnceLock::new();
 
     let definition = DEFINITION.get_or_init(|| {
-        let mut slots =
-            vec![ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: exec as *mut c_void }];
+        let mut slots = vec![ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: exec as *mut c_void }];
         #[cfg(Py_3_12)]
         slots.push(ffi::PyModuleDef_Slot {
             slot: ffi::Py_mod_multiple_interpreters,

@@ -150,11 +150,7 @@ pub(crate) fn text<'a>(attached: &'a Attached<'_>, text: &[u8]) -> PyResult<Obje
     unsafe {
         Object::owned(
             attached,
-            ffi::PyUnicode_DecodeUTF8(
-                text.as_ptr().cast(),
-                text.len() as ffi::Py_ssize_t,
-                c"surrogateescape".as_ptr(),
-            ),
+            ffi::PyUnicode_DecodeUTF8(text.as_ptr().cast(), text.len() as ffi::Py_ssize_t, c"surrogateescape".as_ptr()),
         )
     }
 }
@@ -191,9 +187,7 @@ pub(crate) fn evaluate<'a>(
     globals: &Object<'_>,
 ) -> PyResult<Object<'a>> {
     // SAFETY: attached; live objects.
-    unsafe {
-        Object::owned(attached, ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr()))
-    }
+    unsafe { Object::owned(attached, ffi::PyEval_EvalCode(code.as_ptr(), globals.as_ptr(), globals.as_ptr())) }
 }
 
 /// Every supported CPython reads it.
@@ -203,10 +197,7 @@ const MARSHAL_VERSION: std::ffi::c_int = 4;
 pub(crate) fn marshal(attached: &Attached<'_>, code: &Object<'_>) -> PyResult<Vec<u8>> {
     // SAFETY: attached; the result is a bytes object.
     unsafe {
-        let bytes = Object::owned(
-            attached,
-            ffi::PyMarshal_WriteObjectToString(code.as_ptr(), MARSHAL_VERSION),
-        )?;
+        let bytes = Object::owned(attached, ffi::PyMarshal_WriteObjectToString(code.as_ptr(), MARSHAL_VERSION))?;
         let data = ffi::PyBytes_AsString(bytes.as_ptr()).cast::<u8>();
         let size = ffi::PyBytes_Size(bytes.as_ptr()) as usize;
         Ok(std::slice::from_raw_parts(data, size).to_vec())

@@ -9,6 +9,8 @@ interpreter must be cheap.
 import sys
 import time
 
+import _frozen_importlib as _bootstrap
+import _imp
 import _interlock
 import _interlock_guard as guard
 import _thread
@@ -128,13 +130,34 @@ class RLock(_CRLock):
             self.acquire()
 
 
+def settle():
+    """Gives back the locks of the import machinery that the calling thread was torn away from.
+
+    One of them belongs to the whole process before 3.12: nobody could import anything any more.
+    """
+    try:
+        while True:
+            _imp.release_lock()
+    except RuntimeError:
+        pass
+    me = _thread.get_ident()
+    for reference in list(_bootstrap._module_locks.values()):
+        lock = reference()
+        while lock is not None and lock.owner == me:
+            lock.release()
+
+
 def adopted(function):
     """The function as a new thread of the calling thread's run calls it."""
     run = _interlock.current_run()
 
     def thread(*args, **kwargs):
         _interlock.adopt_thread(run)
-        return function(*args, **kwargs)
+        try:
+            return function(*args, **kwargs)
+        except _interlock.GearsForceStopped:
+            settle()
+            raise
 
     return thread
 
