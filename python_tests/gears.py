@@ -14,7 +14,7 @@ ID = re.compile(r"^[0-9a-zA-Z]{40}-\d+$")
 STATUSES = ("created", "running", "done", "aborted")
 
 
-def script(setup="", records="1", steps="", run=""):
+def script(setup="", records="[1]", steps="", run=""):
     """A script that runs a pipeline over the values of an expression: an iterable of records."""
     return f"{setup}\ndef _records():\n    yield from ({records})\nGB('PythonReader'){steps}.run(_records{run})\n"
 

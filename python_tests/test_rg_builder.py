@@ -130,16 +130,15 @@ def test_keys_reader_reads_values(every_type):
     for record in found.values():
         assert set(record) == {"key", "value", "type", "event"} and record["event"] is None
     types = {key: record["type"] for key, record in found.items()}
-    assert types.pop("stream") in ("stream", "unknown")
+    # As in RedisGears: the type of a stream is unknown, and only these types have their value.
+    assert types.pop("stream") == "unknown"
     assert types.pop("binary") == "string"
     assert all(key == shown for key, shown in types.items())
     assert found["string"]["value"] == "text"
     assert found["binary"]["value"] == bytearray(b"\xff\x00")
     assert found["list"]["value"] == ["a", "b"]
     assert found["hash"]["value"] == {"f": "1", "g": "2"}
-    assert set(found["set"]["value"]) == {"m", "n"}
-    assert found["zset"]["value"] == {"x": 1.5, "y": 2.0}
-    assert found["stream"]["value"] in ([["1-1", {"f": "v"}]], [("1-1", {"f": "v"})])
+    assert [found[key]["value"] for key in ("set", "zset", "stream")] == [None] * 3
 
 
 def test_keys_reader_without_values(every_type):
@@ -204,6 +203,7 @@ def test_steps_may_change_what_is_read(r):
 
 def test_ping_while_many_keys_are_read(server, r):
     fill(r, 200_000)
+    r.execute_command("IL.STATS", "RESET")
     with PingWatch(server) as watch:
         assert results(r, "GB().map(lambda r: len(r['value'])).count().run()") == [b"200000"]
     assert watch.percentile(99) < 0.1

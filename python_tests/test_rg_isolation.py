@@ -178,11 +178,13 @@ def test_the_server_s_sockets_are_not_closed(server, r, mode):
     source = (
         "import os\nrefused = 0\nclosed = []\n"
         "for name in os.listdir('/proc/self/fd'):\n"
-        "    try:\n        os.close(int(name))\n        closed.append(name)\n"
+        "    try:\n        what = os.readlink('/proc/self/fd/' + name)\n        os.close(int(name))\n        closed.append(what)\n"
         "    except PermissionError:\n        refused += 1\n"
         "    except OSError:\n        pass\n"
     )
-    assert value(r, "(refused > 3, len(closed))", "ISOLATION", mode, setup=source) == (True, 0)
+    refused, closed = value(r, "(refused, closed)", "ISOLATION", mode, setup=source)
+    # Another script of the shared interpreter may have left a file open: that one is not the server's.
+    assert refused > 3 and set(closed) <= {"/dev/null"}
     assert server.client().ping()
 
 
