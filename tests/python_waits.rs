@@ -63,7 +63,8 @@ fn descriptors_and_processes_stop() {
 
 #[test]
 fn the_replacements_behave_like_the_originals() {
-    python::ok(r#"
+    python::ok(
+        r#"
 import threading, time, queue, socket, select, os, subprocess, asyncio
 start = time.monotonic()
 time.sleep(0.05); assert time.monotonic() - start >= 0.05
@@ -132,7 +133,8 @@ class Sub(Thread):
     def run(self): self.x = 1
 s = Sub(); s.start(); s.join(); assert s.x == 1
 assert copy.copy([1]) == [1]
-"#);
+"#,
+    );
 }
 
 #[test]

@@ -66,6 +66,13 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
     let host = Arc::new(RunHost::new(Arc::clone(lane.door()), executions_cancel.clone()));
     let run = new_run(&host, lane.cancel().clone(), lane, request.max_memory);
     let plans = match script.exec(run, &request.source) {
+        // The end may come before the exception that stops a script does: in `join()` of a thread
+        // that was stopped first.
+        Ok(_) if lane.cancel().stopped().is_some() => {
+            forget(&host);
+            let stop = lane.cancel().stopped();
+            return Reply::Error(text_of(ScriptError { text: b"gears.forcestopped".to_vec(), stop }));
+        }
         Ok(plans) => plans,
         Err(error) => {
             forget(&host);
@@ -196,11 +203,22 @@ fn forget(host: &RunHost) {
     }
 }
 
+/// The error's text for the client; that of a stopped script says why it was stopped.
 fn text_of(error: ScriptError) -> Vec<u8> {
-    match error.stop {
-        Some(stop) if error.text.is_empty() => stop.to_string().into_bytes(),
-        _ => error.text,
+    const STOPPED: &[u8] = b"gears.forcestopped";
+    let Some(stop) = error.stop else {
+        return error.text;
+    };
+    let mut text = error.text;
+    match text.windows(STOPPED.len()).rposition(|window| window == STOPPED) {
+        Some(at) => {
+            let end = at + STOPPED.len();
+            text.splice(end..end, format!(": {stop}").into_bytes());
+        }
+        // Something else came in the place of the exception that stopped it.
+        None => text.extend(format!(" (the script was stopped: {stop})").into_bytes()),
     }
+    text
 }
 
 fn count(stop: Stop) {

@@ -6,8 +6,6 @@
 //! ([`Script::exec`]), which may create [`Plan`]s, and later those ([`Script::run_plan`]). Nothing here is
 //! ever ended by the thread that lets go of it last.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 pub mod host;
 
 mod boot;
@@ -46,17 +44,15 @@ pub fn own_gil() -> bool {
 pub struct MemoryTotals {
     /// Since the start.
     pub total: u64,
-    /// The most that any call of [`memory_totals`] has seen.
+    /// The most that was seen: at allocations of a megabyte and more, and after every run.
     pub peak: u64,
     /// Now.
     pub current: u64,
 }
 
-/// The totals now. Looked at after every run, so that the peak misses only what comes and goes inside one.
+/// The totals now.
 pub fn memory_totals() -> MemoryTotals {
-    static PEAK: AtomicU64 = AtomicU64::new(0);
+    let peak = ffi::note_peak();
     let (total, current) = ffi::totals();
-    let current = current as u64;
-    let peak = PEAK.fetch_max(current, Ordering::Relaxed).max(current);
-    MemoryTotals { total, peak, current }
+    MemoryTotals { total, peak, current: current as u64 }
 }

@@ -203,6 +203,9 @@ impl Heap {
         }
         self.used.fetch_add(size, Ordering::Relaxed);
         self.total.fetch_add(size as u64, Ordering::Relaxed);
+        if size >= LARGE {
+            note_peak();
+        }
         true
     }
 
@@ -244,6 +247,17 @@ impl Heap {
         }
         self.unlock();
     }
+}
+
+/// Allocations from this size on are looked at one by one for the peak.
+const LARGE: usize = 1 << 20;
+
+static PEAK: AtomicU64 = AtomicU64::new(0);
+
+/// Looks at what is allocated now, and returns the most that was ever seen.
+pub(crate) fn note_peak() -> u64 {
+    let current = totals().1 as u64;
+    PEAK.fetch_max(current, Ordering::Relaxed).max(current)
 }
 
 /// Bytes that all interpreters have allocated since the start, and bytes that they occupy now.
