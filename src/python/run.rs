@@ -181,7 +181,8 @@ impl RunState {
     pub(crate) fn interrupt(&self, imports: impl Fn(ThreadRef) -> bool, mut each: impl FnMut(Ident)) {
         let abandoned = self.abandoned.load(Ordering::Acquire);
         let mut threads = lock(&self.threads);
-        if !abandoned && !(threads.running && self.cancel.stopped().is_some()) {
+        let stopped = abandoned || (threads.running && self.cancel.stopped().is_some());
+        if !stopped {
             return;
         }
         if let Some((main, thread)) = threads.main {

@@ -1,6 +1,6 @@
 //! A server that is not there: the host of the tests of the Python layer, and how they run scripts.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
