@@ -8,6 +8,7 @@
 mod alloc;
 mod commands;
 mod config;
+pub mod gears;
 mod module;
 pub mod python;
 pub mod redis;

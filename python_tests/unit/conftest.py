@@ -7,7 +7,7 @@ import types
 
 import pytest
 
-LIB = pathlib.Path(__file__).parents[2] / 'src' / 'python' / 'lib'
+LIB = pathlib.Path(__file__).parents[2] / "src" / "python" / "lib"
 
 
 class KeySource:
@@ -30,7 +30,7 @@ class Native(types.ModuleType):
     """The module _interlock, answering from what a test put in."""
 
     def __init__(self):
-        super().__init__('_interlock')
+        super().__init__("_interlock")
         self.executions = []
         self.batches = []
         self.batches_read = 0
@@ -43,7 +43,7 @@ class Native(types.ModuleType):
 
     def create_execution(self, plan, reader, description, steps):
         self.executions.append((plan, reader, description, steps))
-        return f'{"0" * 40}-{len(self.executions) - 1}'
+        return f"{'0' * 40}-{len(self.executions) - 1}"
 
     def open_keys(self, pattern, no_scan, read_value):
         self.opened.append((pattern, no_scan, read_value))
@@ -59,7 +59,7 @@ class Native(types.ModuleType):
 
 
 def redisgears_module(native):
-    module = types.ModuleType('redisgears')
+    module = types.ModuleType("redisgears")
 
     class GearsError(Exception):
         pass
@@ -110,7 +110,7 @@ class Gears:
         def reader():
             yield from records
 
-        return self.GB('PythonReader', reader)
+        return self.GB("PythonReader", reader)
 
     def results(self, builder, *args, **kwargs):
         results, errors = self.run(builder, *args, **kwargs)
@@ -120,12 +120,12 @@ class Gears:
 
 @pytest.fixture
 def gears():
-    names = ('_interlock', 'redisgears', '_interlock_pipeline', '_interlock_builder')
+    names = ("_interlock", "redisgears", "_interlock_pipeline", "_interlock_builder")
     saved = {name: sys.modules.get(name) for name in names}
-    native = sys.modules['_interlock'] = Native()
-    redisgears = sys.modules['redisgears'] = redisgears_module(native)
-    pipeline = load('_interlock_pipeline', LIB / 'pipeline.py')
-    builder = load('_interlock_builder', LIB / 'builder.py')
+    native = sys.modules["_interlock"] = Native()
+    redisgears = sys.modules["redisgears"] = redisgears_module(native)
+    pipeline = load("_interlock_pipeline", LIB / "pipeline.py")
+    builder = load("_interlock_builder", LIB / "builder.py")
     yield Gears(native, redisgears, pipeline, builder)
     for name, module in saved.items():
         if module is None:

@@ -38,3 +38,21 @@ pub fn version() -> String {
 pub fn own_gil() -> bool {
     ffi::OWN_GIL
 }
+
+/// Bytes that Python has allocated through the module's allocator.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryTotals {
+    /// Since the start.
+    pub total: u64,
+    /// The most that was seen: at allocations of a megabyte and more, and after every run.
+    pub peak: u64,
+    /// Now.
+    pub current: u64,
+}
+
+/// The totals now.
+pub fn memory_totals() -> MemoryTotals {
+    let peak = ffi::note_peak();
+    let (total, current) = ffi::totals();
+    MemoryTotals { total, peak, current: current as u64 }
+}

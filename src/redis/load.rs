@@ -6,7 +6,7 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, events, info, lock, log, options, InfoSection, Level, Shutdown};
+use super::{api, events, info, lock, log, node, options, InfoSection, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -102,6 +102,7 @@ unsafe fn load(
         let detached = api!(RedisModule_GetDetachedThreadSafeContext(ctx));
         lock::set_module_ctx(detached);
         lock::set_main_thread();
+        node::learn();
         options::register(ctx, module.settings, module.changed)?;
         (module.commands)(&Loader { ctx })?;
         info::register(ctx, module.info);

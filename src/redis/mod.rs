@@ -18,6 +18,8 @@ mod lane;
 mod load;
 mod lock;
 mod log;
+mod memory;
+mod node;
 mod options;
 mod scan;
 mod values;
@@ -31,11 +33,13 @@ pub use entry::{ArgDoc, Command, CommandSpec, Invocation};
 pub use events::{on_main_thread, Shutdown};
 pub use held::Held;
 pub use info::InfoSection;
-pub use lane::{Denied, Door, Lane, Slice};
+pub use lane::{Client, Denied, Door, Lane, Slice};
 pub use load::{on_load, on_unload, Loader, ServerModule};
 pub use lock::{reset_stats, stats, LockGuard, LockStats};
 pub use log::{log, Level};
 
+pub use memory::{server_allocator, ServerAllocator};
+pub use node::node_id;
 pub use scan::{KeyRef, KeysCursor};
 pub use values::{read_value, type_of};
 

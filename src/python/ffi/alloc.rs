@@ -50,6 +50,8 @@ const RESERVE: usize = 128 * 1024;
 #[derive(Debug)]
 pub(crate) struct Heap {
     used: AtomicUsize,
+    /// All that was ever charged.
+    total: AtomicU64,
     limit: AtomicUsize,
     /// Whether the limit was met, so that the reserve may be used.
     met: AtomicBool,
@@ -100,6 +102,7 @@ impl Heap {
     const fn new() -> Self {
         Self {
             used: AtomicUsize::new(0),
+            total: AtomicU64::new(0),
             limit: AtomicUsize::new(usize::MAX),
             met: AtomicBool::new(false),
             busy: AtomicBool::new(false),
@@ -207,6 +210,10 @@ impl Heap {
             }
         }
         self.used.fetch_add(size, Ordering::Relaxed);
+        self.total.fetch_add(size as u64, Ordering::Relaxed);
+        if size >= LARGE {
+            note_peak();
+        }
         true
     }
 
@@ -248,6 +255,33 @@ impl Heap {
         }
         self.unlock();
     }
+}
+
+/// Allocations from this size on are looked at one by one for the peak.
+const LARGE: usize = 1 << 20;
+
+static PEAK: AtomicU64 = AtomicU64::new(0);
+
+/// Looks at what is allocated now, and returns the most that was ever seen.
+pub(crate) fn note_peak() -> u64 {
+    let current = totals().1 as u64;
+    PEAK.fetch_max(current, Ordering::Relaxed).max(current)
+}
+
+/// Bytes that all interpreters have allocated since the start, and bytes that they occupy now.
+pub(crate) fn totals() -> (u64, usize) {
+    let mut seen = (MAIN.total.load(Ordering::Relaxed), MAIN.used());
+    for heap in heaps().read().unwrap_or_else(PoisonError::into_inner).values() {
+        if !ptr::eq(*heap, &raw const MAIN) {
+            seen.0 += heap.total.load(Ordering::Relaxed);
+            seen.1 += heap.used();
+        }
+    }
+    // A heap keeps its total when it is retired and used again.
+    for heap in RETIRED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        seen.0 += heap.total.load(Ordering::Relaxed);
+    }
+    seen
 }
 
 fn heaps() -> &'static RwLock<HashMap<usize, &'static Heap>> {

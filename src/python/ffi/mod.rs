@@ -17,6 +17,7 @@ mod native;
 mod object;
 
 pub use alloc::RawAllocator;
+pub(crate) use alloc::{note_peak, totals};
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
 pub(crate) use convert::{encode, list_item, to_reply, tuple_item};
 pub(crate) use error::{clear, take};

@@ -51,7 +51,7 @@ class Failed(BaseException):
 class Step:
     """One step as data: what it is, its callback, and what RG.GETEXECUTION shows of it."""
 
-    __slots__ = ('kind', 'function', 'shown', 'start', 'length')
+    __slots__ = ("kind", "function", "shown", "start", "length")
 
     def __init__(self, kind, function=None, shown=None, start=0, length=0):
         self.kind = kind
@@ -62,18 +62,18 @@ class Step:
 
     def describe(self):
         """The step as RG.GETEXECUTION shows it: kind, name of the callback, text of the callback."""
-        if self.kind == 'limit':
-            return (self.kind, self.kind, f'{self.length} from {self.start}')
+        if self.kind == "limit":
+            return (self.kind, self.kind, f"{self.length} from {self.start}")
         if self.shown is None:
-            return (self.kind, self.kind, '')
-        name = getattr(self.shown, '__name__', None) or type(self.shown).__name__
+            return (self.kind, self.kind, "")
+        name = getattr(self.shown, "__name__", None) or type(self.shown).__name__
         return (self.kind, name, str(self.shown))
 
 
 class Plan:
     """One execution as data: a reader, its argument and options, and the steps."""
 
-    __slots__ = ('reader', 'arg', 'options', 'steps', 'description')
+    __slots__ = ("reader", "arg", "options", "steps", "description")
 
     def __init__(self, reader, arg, options, steps, description=None):
         self.reader = reader
@@ -85,7 +85,7 @@ class Plan:
     @property
     def shown_reader(self):
         """The reader's name in dumps: two readers are generators over the PythonReader."""
-        return 'PythonReader' if self.reader in ('KeysOnlyReader', 'ShardsIDReader') else self.reader
+        return "PythonReader" if self.reader in ("KeysOnlyReader", "ShardsIDReader") else self.reader
 
     def describe(self):
         """All steps as RG.GETEXECUTION shows them, first step first."""
@@ -102,7 +102,7 @@ def run_plan(plan):
         push = collector.push
         wanted = True
         for step in reversed(streaming):
-            if step.kind == 'limit' and step.length <= 0:
+            if step.kind == "limit" and step.length <= 0:
                 wanted = False
             push = STREAMING[step.kind](step, push, errors)
         if records is None:
@@ -120,12 +120,12 @@ def segments(steps):
     key = None
     for step in steps:
         kind = step.kind
-        if kind == 'extractkey':
+        if kind == "extractkey":
             key = step
         elif kind in SINKS:
-            yield streaming, ((step,) if kind == 'accumulate' else (step, key))
+            yield streaming, ((step,) if kind == "accumulate" else (step, key))
             streaming, key = [], None
-        elif kind not in ('collect', 'repartition'):
+        elif kind not in ("collect", "repartition"):
             if key is not None:
                 streaming.append(key)
                 key = None
@@ -169,7 +169,7 @@ def drain(records, push, errors):
 class Errors:
     """The error records of one execution."""
 
-    __slots__ = ('texts', '_stopped', '_flat')
+    __slots__ = ("texts", "_stopped", "_flat")
 
     def __init__(self):
         # Imported here: that module may import this one.
@@ -199,14 +199,14 @@ class Errors:
             # No memory, or an exception whose str() raises: the plain form may still succeed.
             pass
         try:
-            return f'Error type: {kind}, Value: {error}'
+            return f"Error type: {kind}, Value: {error}"
         except Exception as broken:
-            return f'Error type: {kind}, Value: (its text raised {type(broken).__name__})'
+            return f"Error type: {kind}, Value: (its text raised {type(broken).__name__})"
 
 
 def attempts_traceback():
     """Whether errors come with their traceback (PythonAttemptTraceback)."""
-    asked = getattr(_interlock, 'attempt_traceback', None)
+    asked = getattr(_interlock, "attempt_traceback", None)
     return True if asked is None else asked()
 
 
@@ -220,7 +220,7 @@ def outer_frames_removed(tb):
 def refuse_coroutine(value):
     """Closes a coroutine that cannot be awaited here, and says so in an error record."""
     value.close()
-    fail('coroutine results are not available yet: async steps come with a later version')
+    fail("coroutine results are not available yet: async steps come with a later version")
 
 
 def fail(text):
@@ -338,20 +338,20 @@ def reduce_step(step, push, _errors):
         value = function(key, records)
         if type(value) is Coroutine:
             value.close()
-            fail('coroutine are not allow on reduce')
-        push({'key': key, 'value': value})
+            fail("coroutine are not allow on reduce")
+        push({"key": key, "value": value})
 
     return push_reduced
 
 
 STREAMING = {
-    'map': map_step,
-    'filter': filter_step,
-    'foreach': foreach_step,
-    'flatmap': flatmap_step,
-    'limit': limit_step,
-    'extractkey': key_step,
-    'reduce': reduce_step,
+    "map": map_step,
+    "filter": filter_step,
+    "foreach": foreach_step,
+    "flatmap": flatmap_step,
+    "limit": limit_step,
+    "extractkey": key_step,
+    "reduce": reduce_step,
 }
 
 
@@ -361,7 +361,7 @@ def key_text(key):
         return key
     if type(key) is Coroutine:
         key.close()
-        fail('coroutine are not allow on extractor')
+        fail("coroutine are not allow on extractor")
     return repr(key)
 
 
@@ -424,7 +424,7 @@ class AccumulateByKey:
         self.push = push
 
     def finish(self):
-        return ({'key': key, 'value': value} for key, value in self.groups.items())
+        return ({"key": key, "value": value} for key, value in self.groups.items())
 
 
 class Group:
@@ -450,7 +450,7 @@ class Group:
         return iter(self.groups.items())
 
 
-SINKS = {'accumulate': Accumulate, 'accumulatebykey': AccumulateByKey, 'group': Group}
+SINKS = {"accumulate": Accumulate, "accumulatebykey": AccumulateByKey, "group": Group}
 
 
 # --- readers: generators of batches -----------------------------------------------------------------
@@ -458,7 +458,7 @@ SINKS = {'accumulate': Accumulate, 'accumulatebykey': AccumulateByKey, 'group': 
 
 def read_keys(plan):
     options = plan.options
-    return key_batches(plan.arg, options.get('noScan', False), options.get('readValue', True))
+    return key_batches(plan.arg, options.get("noScan", False), options.get("readValue", True))
 
 
 def key_batches(pattern, no_scan, read_value):
@@ -472,29 +472,29 @@ def key_batches(pattern, no_scan, read_value):
 
 def read_key_names(plan):
     options = plan.options
-    pattern, no_scan = plan.arg, options.get('noScan', False)
-    generator = options.get('patternGenerator')
+    pattern, no_scan = plan.arg, options.get("noScan", False)
+    generator = options.get("patternGenerator")
     if generator is not None:
         pattern, no_scan = generator()
     # Slices are sized by time, so the count decides nothing; a bad one is still an error.
     try:
-        valid = int(options.get('count', 1000)) > 0
+        valid = int(options.get("count", 1000)) > 0
     except (TypeError, ValueError):
         valid = False
     if not valid:
-        fail('ERR value is not an integer or out of range')
+        fail("ERR value is not an integer or out of range")
     if no_scan:
-        if server_command('EXISTS', pattern) == 1:
+        if server_command("EXISTS", pattern) == 1:
             yield (pattern,)
         return
     for batch in key_batches(pattern, False, False):
-        yield [record['key'] for record in batch]
+        yield [record["key"] for record in batch]
 
 
 def read_stream(plan):
-    key, last = plan.arg, plan.options.get('fromId', '0-0')
-    while entries := server_command('XRANGE', key, '(' + last, '+', 'COUNT', STREAM_BATCH):
-        yield [{'key': key, 'id': entry[0], 'value': field_dict(entry[1])} for entry in entries]
+    key, last = plan.arg, plan.options.get("fromId", "0-0")
+    while entries := server_command("XRANGE", key, "(" + last, "+", "COUNT", STREAM_BATCH):
+        yield [{"key": key, "id": entry[0], "value": field_dict(entry[1])} for entry in entries]
         last = entries[-1][0]
 
 
@@ -536,7 +536,7 @@ def read_python(plan):
         if type(value) is Coroutine:
             refuse_coroutine(value)
         if type(value) is AsyncGenerator:
-            fail('asynchronous generators are not available yet: async readers come with a later version')
+            fail("asynchronous generators are not available yet: async readers come with a later version")
         yield (value,)
         value = function()
 
@@ -547,13 +547,13 @@ def read_shard_ids(_plan):
 
 def shard_id():
     """This shard's id; '1' where there is no cluster."""
-    return '1'
+    return "1"
 
 
 READERS = {
-    'KeysReader': read_keys,
-    'KeysOnlyReader': read_key_names,
-    'StreamReader': read_stream,
-    'PythonReader': read_python,
-    'ShardsIDReader': read_shard_ids,
+    "KeysReader": read_keys,
+    "KeysOnlyReader": read_key_names,
+    "StreamReader": read_stream,
+    "PythonReader": read_python,
+    "ShardsIDReader": read_shard_ids,
 }
