@@ -131,7 +131,9 @@ static ONCE: Once = Once::new();
 
 /// Python, started once for all tests of a process.
 pub fn python() -> &'static Registry {
-    start(BootOptions { warm: 2, ..BootOptions::default() })
+    // A virtual environment with numpy, to test what cannot be tested without.
+    let executable = std::env::var_os("INTERLOCK_TEST_PYTHON").map(Into::into);
+    start(BootOptions { warm: 2, executable, ..BootOptions::default() })
 }
 
 pub fn start(options: BootOptions) -> &'static Registry {
