@@ -147,6 +147,12 @@ def test_every_option_is_documented(r):
     assert names and [name for name in sorted(names) if f"`{name.removeprefix('search.')}`" not in text] == []
 
 
+def test_every_figure_is_documented(server):
+    text = (ROOT / "docs/commands/il.stats.md").read_text()
+    names = {re.sub(r"_(p50|p99|max)$", "_p50", name) for name in server.info_interlock()}
+    assert names and [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
 def test_the_checker_can_fail():
     assert matches(["1) ...b", "..."], ["1) aab", "x"])
     assert matches(["...", "OK"], ["a", "b", "OK"])
