@@ -45,7 +45,9 @@ fn a_foreign_descriptor_stays_open() {
     assert!(text.contains("PermissionError"), "{text}");
     // A number that was the script's once, and now is the server's.
     let session = session(&FRESH);
-    session.exec("import os\nf = os.fdopen(os.open('/dev/null', 0)); fd = f.fileno(); f.close(); log(str(fd))").unwrap();
+    session
+        .exec("import os\nf = os.fdopen(os.open('/dev/null', 0)); fd = f.fileno(); f.close(); log(str(fd))")
+        .unwrap();
     let number: i32 = session.host.logged()[0].trim_start_matches("Notice: ").parse().unwrap();
     let mine = loop {
         let next = file.try_clone().unwrap();

@@ -63,7 +63,8 @@ fn descriptors_and_processes_stop() {
 
 #[test]
 fn the_replacements_behave_like_the_originals() {
-    python::ok(r#"
+    python::ok(
+        r#"
 import threading, time, queue, socket, select, os, subprocess, asyncio
 start = time.monotonic()
 time.sleep(0.05); assert time.monotonic() - start >= 0.05
@@ -132,7 +133,8 @@ class Sub(Thread):
     def run(self): self.x = 1
 s = Sub(); s.start(); s.join(); assert s.x == 1
 assert copy.copy([1]) == [1]
-"#);
+"#,
+    );
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn threads_left_behind_end_with_their_script() {
             "import threading\ndef f():\n    while True: pass\nthreading.Thread(target=f).start()",
             "import threading, time\ndef f():\n    while True:\n        try: time.sleep(100)\n        except BaseException: pass\nthreading.Thread(target=f, daemon=True).start()",
             "import queue, threading\nthreading.Thread(target=queue.Queue().get).start()",
-            "import atexit\natexit.register(lambda: [None for _ in iter(int, 1)])",
+            "import atexit\n@atexit.register\ndef f():\n    while True: pass",
             "class D:\n    def __del__(self):\n        while True: pass\nd = D()",
         ] {
             let session = session(&want);
