@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ffi;
+use super::ffi::{self, Attached};
 use super::host::{Host, KeysRequest, LogLevel, PlanInfo, RecordSource};
 use super::interpreter::{Core, State};
 use super::run::{Run, RunState};
@@ -160,9 +160,8 @@ impl Reaper {
         match job {
             Job::Sweep(core) => {
                 if core.has_discarded() {
-                    if let Some(visit) = core.visit() {
-                        let attached = visit.attach();
-                        core.sweep(&attached);
+                    if let Some(_visit) = core.visit() {
+                        bounded(&core, |attached| core.sweep(attached));
                     }
                 }
             }
@@ -174,7 +173,14 @@ impl Reaper {
         let first = since.is_none();
         let since = since.unwrap_or_else(Instant::now);
         if first {
-            farewell(&core);
+            bounded(&core, |attached| {
+                core.lift_limit();
+                core.sweep(attached);
+                let farewell = core.objects().farewell.get(attached);
+                if let Err(raised) = farewell.call(attached, &[]) {
+                    ffi::clear(attached, raised);
+                }
+            });
         }
         if core.close() {
             if ffi::end_interpreter(core.handle(), core.objects(), |attached| {
@@ -195,9 +201,9 @@ impl Reaper {
     }
 }
 
-/// Runs what the script left for the end (`atexit`, destructors of its globals) as a run of its own: watched, and
-/// with a time limit.
-fn farewell(core: &Arc<Core>) {
+/// Runs what may call code that a script left behind (`atexit`, destructors of its globals) as a run of its own:
+/// watched, and with a time limit.
+fn bounded(core: &Arc<Core>, work: impl FnOnce(&Attached<'_>)) {
     let run = Run::new(Arc::new(Nobody), CancelToken::with_limit(FAREWELL));
     let state = RunState::new(run, core.clone(), Weak::new());
     super::watch::watch(&state);
@@ -205,12 +211,7 @@ fn farewell(core: &Arc<Core>) {
         let attached = core.handle().attach();
         let _current = super::run::enter(&state);
         state.enter_main(&attached);
-        core.lift_limit();
-        core.sweep(&attached);
-        let farewell = core.objects().farewell.get(&attached);
-        if let Err(raised) = farewell.call(&attached, &[]) {
-            ffi::clear(&attached, raised);
-        }
+        work(&attached);
         state.leave_main(&attached);
     }
     state.abandon();

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use super::ffi::{ident, Attached, Ident, ThreadRef};
 use super::host::{Host, LogLevel};
-use super::interpreter::{Core, Interpreter};
+use super::interpreter::Core;
 use super::output::Output;
-use super::script::Plan;
+use super::script::{Globals, Plan};
 use crate::sync::{CancelToken, Stop};
 
 /// How long the interrupts hold off while the text of an exception is made.
@@ -69,7 +69,7 @@ pub(crate) struct RunState {
     pub(crate) cancel: CancelToken,
     pub(crate) core: Arc<Core>,
     /// Weak: a thread that a script left behind must not keep the interpreter.
-    pub(crate) owner: Weak<Interpreter>,
+    pub(crate) owner: Weak<Globals>,
     pub(crate) plans: Mutex<Vec<Plan>>,
     pub(crate) started: Instant,
     /// Somebody watches it more closely than the general look every few milliseconds.
@@ -114,7 +114,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl RunState {
-    pub(crate) fn new(run: Run, core: Arc<Core>, owner: Weak<Interpreter>) -> Arc<Self> {
+    pub(crate) fn new(run: Run, core: Arc<Core>, owner: Weak<Globals>) -> Arc<Self> {
         Arc::new(Self {
             host: run.host,
             cancel: run.cancel,
