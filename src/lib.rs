@@ -8,6 +8,7 @@
 mod alloc;
 mod commands;
 mod config;
+mod coordination;
 mod module;
 pub mod python;
 pub mod redis;

@@ -64,7 +64,9 @@ impl fmt::Display for Denied {
         match self {
             Denied::Stopped(stop) => write!(f, "stopped: {stop}"),
             Denied::Closed => f.write_str("the script has ended, its threads can't use the server any more"),
-            Denied::OtherThread => f.write_str("only the script's main thread can use the server inside MULTI, Lua and SAFEMODE"),
+            Denied::OtherThread => {
+                f.write_str("only the script's main thread can use the server inside MULTI, Lua and SAFEMODE")
+            }
             Denied::NoLock => f.write_str("the server can't be used here"),
         }
     }
