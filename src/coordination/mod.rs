@@ -12,6 +12,8 @@
 mod bytes;
 mod line;
 mod lock;
+#[cfg(test)]
+mod model_tests;
 mod once;
 mod rule;
 mod service;
