@@ -9,6 +9,7 @@ mod alloc;
 mod commands;
 mod config;
 mod coordination;
+pub mod gears;
 mod module;
 pub mod python;
 pub mod redis;

@@ -6,7 +6,7 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, events, info, lock, log, options, types, InfoSection, KeyType, Level, Shutdown};
+use super::{api, events, info, lock, log, node, options, types, InfoSection, KeyType, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -111,6 +111,7 @@ unsafe fn load(
         let detached = api!(RedisModule_GetDetachedThreadSafeContext(ctx));
         lock::set_module_ctx(detached);
         lock::set_main_thread();
+        node::learn();
         // Every read of a file is checked ([`types`]), so that a broken one is refused instead of ending the server.
         api!(RedisModule_SetModuleOptions(ctx, raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS as c_int));
         options::register(ctx, module.settings, module.changed)?;
