@@ -77,5 +77,6 @@ def replica_of(new_server, master, **options):
 
 def in_step(master, replica):
     """Waits until a replica has everything."""
-    with contextlib.closing(master.client()) as client:
-        assert client.execute_command("WAIT", 1, 10_000) == 1
+    with contextlib.closing(master.client()) as m, contextlib.closing(replica.client()) as f:
+        there = m.info("replication")["master_repl_offset"]
+        wait_until(lambda: f.info("replication")["slave_repl_offset"] >= there, what="the replica is in step")

@@ -151,8 +151,9 @@ def lock_client(number, server, model, stop):
         try:
             depth = 1
             if choose.random() < 0.3:
-                asked = time.monotonic()
-                if connection("IL.LOCK", name, owner) == [mine.token, 2]:
+                # With its lease, because it may be a new ownership by now.
+                again = connection("IL.LOCK", name, owner, *(["LEASE", lease] if lease else []))
+                if again == [mine.token, 2]:
                     depth = 2
                 elif not lease:
                     model.wrong(f"{owner} could not enter again")
