@@ -6,8 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+pub mod collect;
+pub mod columns;
+pub mod cursor;
+pub mod dict;
 pub mod error;
 pub mod glob;
+pub mod index;
 pub mod limits;
+pub mod postings;
 pub mod schema;
+pub mod score;
+pub mod segment;
 pub mod text;
