@@ -9,5 +9,6 @@
 pub mod error;
 pub mod glob;
 pub mod limits;
+pub mod query;
 pub mod schema;
 pub mod text;
