@@ -8,7 +8,9 @@
 
 pub mod error;
 pub mod glob;
+pub mod highlight;
 pub mod limits;
 pub mod query;
 pub mod schema;
+pub mod spellcheck;
 pub mod text;

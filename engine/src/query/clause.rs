@@ -5,7 +5,7 @@
 use super::ast::Attributes;
 use super::{GeoRadius, NumericRange, Wildcard};
 use crate::schema::{FieldId, FieldMask, ALL_FIELDS};
-use crate::text::Term;
+use crate::text::{within_distance, Term};
 
 /// A query bound to a schema and a language.
 #[derive(Debug, Clone, PartialEq)]
@@ -184,6 +184,30 @@ pub enum ExpansionKind {
         /// 1 to 3.
         distance: u8,
     },
+}
+
+impl ExpansionKind {
+    /// Whether `term`, a word or a tag in its normal form, is one of those that it stands for.
+    pub fn matches(&self, term: &[u8]) -> bool {
+        match self {
+            Self::Prefix(part) => term.starts_with(part),
+            Self::Suffix(part) => term.ends_with(part),
+            Self::Infix(part) => part.is_empty() || term.windows(part.len()).any(|window| window == part.as_slice()),
+            Self::Wildcard { pattern, .. } => pattern.matches(term),
+            Self::Fuzzy { text, distance } => {
+                std::str::from_utf8(term).is_ok_and(|term| within_distance(text, term, usize::from(*distance)))
+            }
+        }
+    }
+
+    /// What every such term starts with: where a scan of a sorted dictionary begins and ends.
+    pub fn common_prefix(&self) -> Vec<u8> {
+        match self {
+            Self::Prefix(part) => part.clone(),
+            Self::Wildcard { pattern, .. } => pattern.prefix(),
+            Self::Suffix(_) | Self::Infix(_) | Self::Fuzzy { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Which tags match.
