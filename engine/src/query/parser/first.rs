@@ -1,8 +1,8 @@
 //! How far do sequences, signs and field names reach in dialect 1?
 //!
 //! From the tightest: plain words next to one another; `|`; anything else next to one another;
-//! `-` and `~`, which take all that follows up to the next such sign; `@field:`, which takes words
-//! and `|` but not what stands next to a bracket. As RediSearch 1.2 does it, by observation of
+//! `-`, which takes all that follows up to the next `-`, `~` or phrase; `~`, which takes all up to the
+//! next `~`; `@field:`, which takes words and `|` but not what stands next to a bracket. As RediSearch 1.2 does it, by observation of
 //! `FT.EXPLAIN`.
 
 use super::Parser;
@@ -13,16 +13,15 @@ use crate::query::scanner::SymbolKind;
 impl Parser<'_> {
     /// All that stands next to one another, up to the end of the group.
     pub(super) fn first_sequence(&mut self, depth: usize) -> Result<Node, QueryError> {
-        self.first_items(depth, false)
+        self.first_items(depth, &[])
     }
 
-    /// As [`Parser::first_sequence`], also up to the next sign when this is what a sign takes.
-    fn first_items(&mut self, depth: usize, after_sign: bool) -> Result<Node, QueryError> {
+    /// As [`Parser::first_sequence`], also up to the next of `ends`.
+    fn first_items(&mut self, depth: usize, ends: &[SymbolKind]) -> Result<Node, QueryError> {
         let mut items = Vec::new();
         loop {
-            let next = self.scanner.peek().kind;
-            let sign = matches!(next, SymbolKind::Minus | SymbolKind::Tilde);
-            if !items.is_empty() && (!self.starts_clause() || (sign && after_sign)) {
+            let ended = !self.starts_clause() || ends.contains(&self.scanner.peek().kind);
+            if ended && !items.is_empty() {
                 return self.combined(items, NodeKind::And);
             }
             items.push(self.first_union(depth)?);
@@ -44,12 +43,13 @@ impl Parser<'_> {
         match self.scanner.peek().kind {
             SymbolKind::Minus => {
                 self.scanner.take();
-                let operand = self.first_items(depth + 1, true)?;
+                let ends = [SymbolKind::Minus, SymbolKind::Tilde, SymbolKind::Quote];
+                let operand = self.first_items(depth + 1, &ends)?;
                 self.node(NodeKind::Not(Box::new(operand)))
             }
             SymbolKind::Tilde => {
                 self.scanner.take();
-                let operand = self.first_items(depth + 1, true)?;
+                let operand = self.first_items(depth + 1, &[SymbolKind::Tilde])?;
                 self.node(NodeKind::Optional(Box::new(operand)))
             }
             SymbolKind::At => self.field_clause(depth, |parser| parser.first_union(depth + 1)),

@@ -122,6 +122,8 @@ fn signs_and_fields_of_dialect_1_reach_far() {
             ("hello|-world foo", "UNION { hello NOT{ INTERSECT { world foo } } }"),
             ("-aa -bb cc", "INTERSECT { NOT{ aa } NOT{ INTERSECT { bb cc } } }"),
             ("(-hello) world", "INTERSECT { NOT{ hello } world }"),
+            ("-aa ~bb \"cc dd\" -ee", "INTERSECT { NOT{ aa } OPTIONAL{ INTERSECT { bb EXACT { cc dd } NOT{ ee } } } }"),
+            ("-aa \"bb cc\" dd", "INTERSECT { NOT{ aa } EXACT { bb cc } dd }"),
             ("-@n:[1 2] aa", "NOT{ INTERSECT { NUMERIC {1.000000 <= @n <= 2.000000} aa } }"),
             ("aa bb=>{$weight:2}", "INTERSECT { aa bb } => { $weight: 2; }"),
             ("aa=>{$weight:2} bb", "INTERSECT { aa => {$weight: 2;} bb }"),
