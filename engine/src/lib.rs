@@ -6,11 +6,19 @@
 
 #![forbid(unsafe_code)]
 
+pub mod collect;
+pub mod columns;
+pub mod cursor;
+pub mod dict;
 pub mod error;
 pub mod glob;
 pub mod highlight;
+pub mod index;
 pub mod limits;
+pub mod postings;
 pub mod query;
 pub mod schema;
+pub mod score;
+pub mod segment;
 pub mod spellcheck;
 pub mod text;
