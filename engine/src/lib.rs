@@ -14,6 +14,7 @@ pub mod error;
 pub mod glob;
 pub mod highlight;
 pub mod index;
+pub mod ingest;
 pub mod limits;
 pub mod postings;
 pub mod query;

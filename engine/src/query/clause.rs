@@ -3,9 +3,10 @@
 //! The tree that an index executes: fields are known, words are terms, stop words are gone.
 
 use super::ast::Attributes;
-use super::{GeoRadius, NumericRange, Wildcard};
+use super::{GeoRadius, NumericRange};
+use crate::dict::pattern::Pattern;
 use crate::schema::{FieldId, FieldMask, ALL_FIELDS};
-use crate::text::{within_distance, Term};
+use crate::text::Term;
 
 /// A query bound to a schema and a language.
 #[derive(Debug, Clone, PartialEq)]
@@ -172,9 +173,9 @@ pub enum ExpansionKind {
     Infix(Vec<u8>),
     /// Terms that match a pattern.
     Wildcard {
-        /// The pattern, to be matched.
-        pattern: Wildcard,
-        /// The pattern, as it was written.
+        /// `*` any run of characters, `?` any one, a backslash before what stands for itself.
+        pattern: Vec<u8>,
+        /// The pattern as it was written.
         written: Vec<u8>,
     },
     /// Terms at a Levenshtein distance of at most `distance` code points.
@@ -187,25 +188,14 @@ pub enum ExpansionKind {
 }
 
 impl ExpansionKind {
-    /// Whether `term`, a word or a tag in its normal form, is one of those that it stands for.
-    pub fn matches(&self, term: &[u8]) -> bool {
+    /// The pattern, compiled: what dictionaries are walked with, and words compared with.
+    pub fn pattern(&self) -> Pattern {
         match self {
-            Self::Prefix(part) => term.starts_with(part),
-            Self::Suffix(part) => term.ends_with(part),
-            Self::Infix(part) => part.is_empty() || term.windows(part.len()).any(|window| window == part.as_slice()),
-            Self::Wildcard { pattern, .. } => pattern.matches(term),
-            Self::Fuzzy { text, distance } => {
-                std::str::from_utf8(term).is_ok_and(|term| within_distance(text, term, usize::from(*distance)))
-            }
-        }
-    }
-
-    /// What every such term starts with: where a scan of a sorted dictionary begins and ends.
-    pub fn common_prefix(&self) -> Vec<u8> {
-        match self {
-            Self::Prefix(part) => part.clone(),
-            Self::Wildcard { pattern, .. } => pattern.prefix(),
-            Self::Suffix(_) | Self::Infix(_) | Self::Fuzzy { .. } => Vec::new(),
+            Self::Prefix(part) => Pattern::prefix(part),
+            Self::Suffix(part) => Pattern::suffix(part),
+            Self::Infix(part) => Pattern::infix(part),
+            Self::Wildcard { pattern, .. } => Pattern::wildcard(pattern),
+            Self::Fuzzy { text, distance } => Pattern::fuzzy(text.as_bytes(), *distance),
         }
     }
 }

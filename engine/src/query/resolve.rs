@@ -1,7 +1,7 @@
 //! What do a query's words mean in one index?
 
 use super::ast::{Ast, Exact, Node, NodeKind, Pattern, TagValue, Word};
-use super::{Clause, ClauseKind, Dialect, Expansion, ExpansionKind, Query, TagMatch, Wildcard};
+use super::{Clause, ClauseKind, Dialect, Expansion, ExpansionKind, Query, TagMatch};
 use crate::error::QueryError;
 use crate::limits;
 use crate::schema::{Field, FieldId, FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
@@ -232,7 +232,7 @@ impl Resolver<'_> {
             Pattern::Suffix(part) => (ExpansionKind::Suffix(normal(part)), self.is_long_enough(part)),
             Pattern::Infix(part) => (ExpansionKind::Infix(normal(part)), self.is_long_enough(part)),
             Pattern::Wildcard(written) => {
-                (ExpansionKind::Wildcard { pattern: Wildcard::new(written, normal), written: written.clone() }, true)
+                (ExpansionKind::Wildcard { pattern: normal_wildcard(written, normal), written: written.clone() }, true)
             }
             Pattern::Fuzzy(word, distance) => {
                 let text = String::from_utf8_lossy(&normal(word)).into();
@@ -259,7 +259,8 @@ impl Resolver<'_> {
 
     /// The field that queries call `name`, when it is of the right type.
     fn field(&self, name: &[u8], fits: impl Fn(&FieldKind) -> bool) -> Option<FieldId> {
-        self.schema.by_attribute(name).filter(|field| fits(&field.definition.kind)).map(|field| field.id)
+        let field = self.schema.by_attribute(name)?;
+        (field.definition.indexed && fits(&field.definition.kind)).then_some(field.id)
     }
 
     fn mask(&self, names: &[Vec<u8>]) -> FieldMask {
@@ -269,4 +270,32 @@ impl Resolver<'_> {
     fn is_dropped(&self, word: &str) -> bool {
         self.options.drop_stop_words && self.analyser.is_stop_word(word)
     }
+}
+
+/// A wildcard pattern whose literal parts are in the form of terms, with a backslash before what in
+/// them would be a wildcard.
+fn normal_wildcard(written: &[u8], normal: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let (mut out, mut literal) = (Vec::with_capacity(written.len()), Vec::new());
+    let flush = |literal: &mut Vec<u8>, out: &mut Vec<u8>| {
+        for byte in normal(literal) {
+            if matches!(byte, b'*' | b'?' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(byte);
+        }
+        literal.clear();
+    };
+    let mut bytes = written.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'*' | b'?' => {
+                flush(&mut literal, &mut out);
+                out.push(byte);
+            }
+            b'\\' => literal.extend(bytes.next()),
+            _ => literal.push(byte),
+        }
+    }
+    flush(&mut literal, &mut out);
+    out
 }

@@ -1,8 +1,7 @@
 //! Which terms does a text give, and where?
 //!
 //! One word gives up to four kinds of term at the same position. The kinds live in one dictionary
-//! and are told apart by the first byte of their key ([`TermKind::key_into`]), which no word can
-//! start with because control characters are dropped from words.
+//! and are told apart by the first byte of their key ([`TermKind::key_into`]).
 
 use super::normalise::{cut, normalise_into};
 use super::phonetic::phonetic_code;
@@ -36,24 +35,45 @@ impl TermKind {
         }
     }
 
-    /// The byte with which keys of this kind start; `None` for words, whose keys are the words.
-    /// Words never start with one of these, so a scan over words starts after them.
-    pub fn key_prefix(self) -> Option<u8> {
-        match self {
-            Self::Word => None,
-            Self::Stem => Some(1),
-            Self::Phonetic => Some(2),
-            Self::Synonym => Some(3),
+    /// The kind whose keys start with `byte`; none but words do with any other.
+    fn of_sign(byte: u8) -> Option<Self> {
+        match byte {
+            b'+' => Some(Self::Stem),
+            b'<' => Some(Self::Phonetic),
+            b'~' => Some(Self::Synonym),
+            _ => None,
         }
     }
 
-    /// Writes the dictionary's key of a term into `key`, replacing what is there.
+    /// Writes the dictionary's key of a term into `key`, replacing what is there: the text after its
+    /// sign. A word that starts with a sign, which takes a backslash to write, gets [`ESCAPE`] before
+    /// it, so that no two terms have one key.
     pub fn key_into(self, text: &str, key: &mut Vec<u8>) {
         key.clear();
-        key.extend(self.key_prefix());
+        if self == Self::Word {
+            let sign = text.bytes().next().and_then(Self::of_sign);
+            key.extend(sign.map(|_| ESCAPE));
+        }
+        key.extend_from_slice(self.sign().as_bytes());
         key.extend_from_slice(text.as_bytes());
     }
+
+    /// The kind and the text of the term that has this key.
+    pub fn of_key(key: &[u8]) -> (Self, &[u8]) {
+        match key {
+            [ESCAPE, word @ ..] => (Self::Word, word),
+            [sign, text @ ..] => match Self::of_sign(*sign) {
+                Some(kind) => (kind, text),
+                None => (Self::Word, key),
+            },
+            [] => (Self::Word, key),
+        }
+    }
 }
+
+/// Stands in keys before a word that starts with a sign. It is a control character, which no word
+/// holds.
+const ESCAPE: u8 = 1;
 
 /// A term: text and kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
