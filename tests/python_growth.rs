@@ -28,11 +28,18 @@ fn nothing_is_left_of_many_scripts() {
         eventually("interpreters end", Duration::from_secs(60), gone);
         resident()
     };
-    cycle(40);
-    let before = cycle(40);
-    let after = cycle(80);
-    let growth = after.saturating_sub(before) / 80;
-    assert!(growth < 150_000, "{growth} bytes a script stay ({before} -> {after})");
+    // What the system's allocator and CPython keep for later use grows at first: what counts is that it ends.
+    let mut before = cycle(100);
+    for round in 1.. {
+        let after = cycle(100);
+        let growth = after.saturating_sub(before) / 100;
+        println!("{growth} bytes a script stay after {round} rounds, {after} in all");
+        if growth < 50_000 {
+            break;
+        }
+        assert!(round < 8, "it does not end");
+        before = after;
+    }
 }
 
 /// Bytes of this process in memory.
