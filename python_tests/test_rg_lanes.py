@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from gears import ID, background, executions, script, traceback_of, value, wait_done
+from gears import ID, background, executions, script, traceback_of, wait_done
 from helpers import LANES, config, fill, in_all_lanes, in_lane, in_lua, in_multi, plain, wait_until
 
 SAME = {
