@@ -8,6 +8,7 @@
 mod alloc;
 mod commands;
 mod config;
+mod coordination;
 pub mod gears;
 mod module;
 pub mod python;

@@ -1,5 +1,7 @@
 //! What a call costs. Not run by itself: `cargo test --release --test python_cost -- --ignored --nocapture`
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Scripts do not see each other, interpreters do not accumulate, and memory has a limit.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::time::{Duration, Instant};

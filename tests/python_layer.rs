@@ -1,5 +1,7 @@
 //! Scripts run, ask the host, return values, and are stopped.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::time::{Duration, Instant};

@@ -3,6 +3,8 @@
 //! Python starts once in a process, so each scenario runs in a child: this test binary again, told by an
 //! environment variable what to do.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::process::Command;

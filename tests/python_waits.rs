@@ -1,5 +1,7 @@
 //! Scripts that wait are stopped too, and threads that they leave behind end with them.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::time::{Duration, Instant};

@@ -36,11 +36,13 @@ enum Job {
     Sweep(Arc<Core>),
 }
 
+type Since = (Instant, Arc<Core>);
+
 struct Reaper {
     jobs: Sender<Job>,
     queue: Arc<Mutex<Receiver<Job>>>,
     /// When each reaper thread began what it is doing, and to which interpreter.
-    busy: Mutex<Vec<Option<(Instant, Arc<Core>)>>>,
+    busy: Mutex<Vec<Option<Since>>>,
     /// Jobs to be done at some time.
     later: Mutex<Vec<(Instant, Job)>>,
     clock: Condvar,

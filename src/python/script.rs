@@ -206,6 +206,10 @@ impl Script {
             runs.retain(|run| run.upgrade().is_some_and(|run| !run.is_over()));
             runs.push(Arc::downgrade(&state));
         }
+        if let (Ok(_), Some(stop)) = (&result, state.interrupted()) {
+            // A script may swallow the exception, or end before it comes, for a thread it waited for was stopped.
+            return Err(ScriptError { text: b"gears.forcestopped".to_vec(), stop: Some(stop) });
+        }
         let plans = take(&mut *lock(&state.plans));
         result.map(|result| (result, plans))
     }
