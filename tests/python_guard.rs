@@ -1,5 +1,7 @@
 //! What a script does to the process is refused, and the process lives.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::os::fd::{AsRawFd, OwnedFd};

@@ -1,5 +1,7 @@
 //! A script that nothing can stop is reported. In a process of its own: where the GIL is shared, it holds all others.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::sync::atomic::{AtomicBool, Ordering};

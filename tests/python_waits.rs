@@ -1,5 +1,7 @@
 //! Scripts that wait are stopped too, and threads that they leave behind end with them.
 
+#![allow(clippy::unwrap_used)]
+
 mod python;
 
 use std::time::{Duration, Instant};
@@ -166,7 +168,7 @@ fn threads_left_behind_end_with_their_script() {
             "import threading\ndef f():\n    while True: pass\nthreading.Thread(target=f).start()",
             "import threading, time\ndef f():\n    while True:\n        try: time.sleep(100)\n        except BaseException: pass\nthreading.Thread(target=f, daemon=True).start()",
             "import queue, threading\nthreading.Thread(target=queue.Queue().get).start()",
-            "import atexit\natexit.register(lambda: [None for _ in iter(int, 1)])",
+            "import atexit\n@atexit.register\ndef f():\n    while True: pass",
             "class D:\n    def __del__(self):\n        while True: pass\nd = D()",
         ] {
             let session = session(&want);

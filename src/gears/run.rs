@@ -71,7 +71,7 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
         Ok(_) if lane.cancel().stopped().is_some() => {
             forget(&host);
             let stop = lane.cancel().stopped();
-            return Reply::Error(text_of(ScriptError { text: b"gears.forcestopped".to_vec(), stop }));
+            return Reply::Error(text_of(ScriptError { text: STOPPED.to_vec(), stop }));
         }
         Ok(plans) => plans,
         Err(error) => {
@@ -205,7 +205,6 @@ fn forget(host: &RunHost) {
 
 /// The error's text for the client; that of a stopped script says why it was stopped.
 fn text_of(error: ScriptError) -> Vec<u8> {
-    const STOPPED: &[u8] = b"gears.forcestopped";
     let Some(stop) = error.stop else {
         return error.text;
     };
@@ -220,6 +219,9 @@ fn text_of(error: ScriptError) -> Vec<u8> {
     }
     text
 }
+
+/// How the exception that stops scripts is shown.
+const STOPPED: &[u8] = b"gears.forcestopped: the script was stopped";
 
 fn count(stop: Stop) {
     let counter = if stop == Stop::TimedOut { &COUNTERS.timeouts } else { &COUNTERS.aborted };

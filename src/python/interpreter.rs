@@ -96,6 +96,15 @@ pub(crate) struct Objects {
     pub(crate) stopped: Stored,
 }
 
+/// What its owner let go of without being attached.
+#[derive(Debug)]
+pub(crate) enum Discarded {
+    /// A reference to release.
+    Object(Stored),
+    /// A script's globals: emptied, since its functions and they refer to each other.
+    Namespace(Stored),
+}
+
 /// An interpreter, from its creation to its end.
 pub(crate) struct Core {
     pub(crate) id: u64,
@@ -111,7 +120,7 @@ pub(crate) struct Core {
     running: AtomicUsize,
     scope: Mutex<Option<Scope>>,
     gate: Mutex<Gate>,
-    pending: Mutex<Vec<Stored>>,
+    pending: Mutex<Vec<Discarded>>,
     limits: Mutex<Vec<Option<u64>>>,
     code: Mutex<Option<(Vec<u8>, Stored)>>,
 }
@@ -196,7 +205,7 @@ impl Core {
     }
 
     /// Leaves a reference to be released by whoever is attached next; whether it is the only one.
-    pub(crate) fn discard(&self, object: Stored) -> bool {
+    pub(crate) fn discard(&self, object: Discarded) -> bool {
         let mut pending = lock(&self.pending);
         pending.push(object);
         pending.len() == 1
@@ -210,8 +219,11 @@ impl Core {
     /// Releases what was left by [`Core::discard`].
     pub(crate) fn sweep(&self, attached: &Attached<'_>) {
         let pending = std::mem::take(&mut *lock(&self.pending));
-        for object in pending {
-            drop(object.into_object(attached));
+        for discarded in pending {
+            match discarded {
+                Discarded::Object(object) => drop(object.into_object(attached)),
+                Discarded::Namespace(dict) => dict.into_object(attached).clear_dict(),
+            }
         }
     }
 

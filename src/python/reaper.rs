@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::ffi;
+use super::ffi::{self, Attached};
 use super::host::{Host, KeysRequest, LogLevel, PlanInfo, RecordSource};
 use super::interpreter::{Core, State};
 use super::run::{Run, RunState};
@@ -36,11 +36,13 @@ enum Job {
     Sweep(Arc<Core>),
 }
 
+type Since = (Instant, Arc<Core>);
+
 struct Reaper {
     jobs: Sender<Job>,
     queue: Arc<Mutex<Receiver<Job>>>,
     /// When each reaper thread began what it is doing, and to which interpreter.
-    busy: Mutex<Vec<Option<(Instant, Arc<Core>)>>>,
+    busy: Mutex<Vec<Option<Since>>>,
     /// Jobs to be done at some time.
     later: Mutex<Vec<(Instant, Job)>>,
     clock: Condvar,
@@ -160,9 +162,8 @@ impl Reaper {
         match job {
             Job::Sweep(core) => {
                 if core.has_discarded() {
-                    if let Some(visit) = core.visit() {
-                        let attached = visit.attach();
-                        core.sweep(&attached);
+                    if let Some(_visit) = core.visit() {
+                        bounded(&core, |attached| core.sweep(attached));
                     }
                 }
             }
@@ -174,7 +175,14 @@ impl Reaper {
         let first = since.is_none();
         let since = since.unwrap_or_else(Instant::now);
         if first {
-            farewell(&core);
+            bounded(&core, |attached| {
+                core.lift_limit();
+                core.sweep(attached);
+                let farewell = core.objects().farewell.get(attached);
+                if let Err(raised) = farewell.call(attached, &[]) {
+                    ffi::clear(attached, raised);
+                }
+            });
         }
         if core.close() {
             if ffi::end_interpreter(core.handle(), core.objects(), |attached| {
@@ -195,9 +203,9 @@ impl Reaper {
     }
 }
 
-/// Runs what the script left for the end (`atexit`, destructors of its globals) as a run of its own: watched, and
-/// with a time limit.
-fn farewell(core: &Arc<Core>) {
+/// Runs what may call code that a script left behind (`atexit`, destructors of its globals) as a run of its own:
+/// watched, and with a time limit.
+fn bounded(core: &Arc<Core>, work: impl FnOnce(&Attached<'_>)) {
     let run = Run::new(Arc::new(Nobody), CancelToken::with_limit(FAREWELL));
     let state = RunState::new(run, core.clone(), Weak::new());
     super::watch::watch(&state);
@@ -205,12 +213,7 @@ fn farewell(core: &Arc<Core>) {
         let attached = core.handle().attach();
         let _current = super::run::enter(&state);
         state.enter_main(&attached);
-        core.lift_limit();
-        core.sweep(&attached);
-        let farewell = core.objects().farewell.get(&attached);
-        if let Err(raised) = farewell.call(&attached, &[]) {
-            ffi::clear(&attached, raised);
-        }
+        work(&attached);
         state.leave_main(&attached);
     }
     state.abandon();

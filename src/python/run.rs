@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 
 use super::ffi::{ident, Attached, Ident, ThreadRef};
 use super::host::{Host, LogLevel};
-use super::interpreter::{Core, Interpreter};
+use super::interpreter::Core;
 use super::output::Output;
-use super::script::Plan;
+use super::script::{Globals, Plan};
 use crate::sync::{CancelToken, Stop};
 
 /// How long the interrupts hold off while the text of an exception is made.
@@ -69,7 +69,7 @@ pub(crate) struct RunState {
     pub(crate) cancel: CancelToken,
     pub(crate) core: Arc<Core>,
     /// Weak: a thread that a script left behind must not keep the interpreter.
-    pub(crate) owner: Weak<Interpreter>,
+    pub(crate) owner: Weak<Globals>,
     pub(crate) plans: Mutex<Vec<Plan>>,
     pub(crate) started: Instant,
     /// Somebody watches it more closely than the general look every few milliseconds.
@@ -79,6 +79,8 @@ pub(crate) struct RunState {
     /// Whether error texts hold the traceback.
     pub(crate) traceback: bool,
     body: AtomicBool,
+    /// Whether a thread has been told to stop, by an exception or by a native function.
+    cut: AtomicBool,
     inline: Option<Ident>,
     abandoned: AtomicBool,
     threads: Mutex<Threads>,
@@ -114,7 +116,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl RunState {
-    pub(crate) fn new(run: Run, core: Arc<Core>, owner: Weak<Interpreter>) -> Arc<Self> {
+    pub(crate) fn new(run: Run, core: Arc<Core>, owner: Weak<Globals>) -> Arc<Self> {
         Arc::new(Self {
             host: run.host,
             cancel: run.cancel,
@@ -126,6 +128,7 @@ impl RunState {
             stuck: AtomicBool::new(false),
             traceback: run.traceback,
             body: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             inline: run.inline.then(ident),
             abandoned: AtomicBool::new(false),
             threads: Mutex::new(Threads {
@@ -181,7 +184,8 @@ impl RunState {
     pub(crate) fn interrupt(&self, imports: impl Fn(ThreadRef) -> bool, mut each: impl FnMut(Ident)) {
         let abandoned = self.abandoned.load(Ordering::Acquire);
         let mut threads = lock(&self.threads);
-        if !abandoned && !(threads.running && self.cancel.stopped().is_some()) {
+        let stopped = abandoned || (threads.running && self.cancel.stopped().is_some());
+        if !stopped {
             return;
         }
         if let Some((main, thread)) = threads.main {
@@ -194,6 +198,9 @@ impl RunState {
                     each(main);
                 }
             }
+        }
+        if threads.interrupted || !threads.children.is_empty() {
+            self.cut.store(true, Ordering::Release);
         }
         threads.children.iter().copied().for_each(each);
     }
@@ -225,9 +232,10 @@ impl RunState {
         }
     }
 
-    /// Why the main thread was interrupted, if it was.
+    /// Why a thread of the run was interrupted or refused something while the main thread ran, if any was: what the
+    /// run gives is not what the script meant to give.
     pub(crate) fn interrupted(&self) -> Option<Stop> {
-        let interrupted = lock(&self.threads).interrupted;
+        let interrupted = self.cut.load(Ordering::Acquire);
         if interrupted {
             self.cancel.stopped()
         } else {
@@ -247,6 +255,7 @@ impl RunState {
     /// Whether the calling thread may ask the host now.
     pub(crate) fn may_ask(&self) -> Result<(), Refused> {
         if self.stop().is_some() {
+            self.cut.store(true, Ordering::Release);
             return Err(Refused::Stopped);
         }
         if !lock(&self.threads).running {
@@ -265,6 +274,7 @@ impl RunState {
         let start = Instant::now();
         loop {
             if let Some(stop) = self.stop() {
+                self.cut.store(true, Ordering::Release);
                 return Err(stop);
             }
             let left = duration.saturating_sub(start.elapsed());

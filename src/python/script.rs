@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::ffi::{self, Attached, Object, PyResult, Stored};
 use super::host::PlanInfo;
-use super::interpreter::Interpreter;
+use super::interpreter::{Discarded, Interpreter, Isolation};
 use super::run::{Run, RunState};
 use crate::reply::Reply;
 use crate::sync::Stop;
@@ -34,7 +34,7 @@ pub struct Plan {
     /// What the server shows of it.
     pub info: PlanInfo,
     object: Option<Stored>,
-    interpreter: Arc<Interpreter>,
+    globals: Arc<Globals>,
 }
 
 /// What a plan produced.
@@ -48,8 +48,13 @@ pub struct PlanOutcome {
 
 /// A script in its interpreter.
 pub struct Script {
+    globals: Arc<Globals>,
+}
+
+/// The namespace of a script: the script's own and its plans', whose functions look names up in it.
+pub(crate) struct Globals {
     interpreter: Arc<Interpreter>,
-    globals: Mutex<Option<Stored>>,
+    dict: Mutex<Option<Stored>>,
     /// Runs whose threads may still be there.
     runs: Mutex<Vec<Weak<RunState>>>,
 }
@@ -66,33 +71,33 @@ impl fmt::Debug for Plan {
 
 impl fmt::Debug for Script {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Script").field("interpreter", &self.interpreter.id()).finish_non_exhaustive()
+        f.debug_struct("Script").field("interpreter", &self.interpreter().id()).finish_non_exhaustive()
     }
 }
 
 impl Plan {
-    pub(crate) fn new(id: String, info: PlanInfo, object: Stored, interpreter: Arc<Interpreter>) -> Self {
-        Self { id, info, object: Some(object), interpreter }
+    pub(crate) fn new(id: String, info: PlanInfo, object: Stored, globals: Arc<Globals>) -> Self {
+        Self { id, info, object: Some(object), globals }
     }
 
     /// The interpreter that it must run in.
     pub fn interpreter(&self) -> &Arc<Interpreter> {
-        &self.interpreter
+        &self.globals.interpreter
     }
 }
 
 impl Drop for Plan {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            discard(&self.interpreter, object);
+            discard(&self.globals.interpreter, Discarded::Object(object));
         }
     }
 }
 
-/// Releases an object without attaching here.
-fn discard(interpreter: &Arc<Interpreter>, object: Stored) {
+/// Releases something without attaching here.
+fn discard(interpreter: &Arc<Interpreter>, discarded: Discarded) {
     let core = interpreter.core();
-    if core.discard(object) {
+    if core.discard(discarded) {
         super::reaper::sweep(core);
     }
 }
@@ -100,12 +105,13 @@ fn discard(interpreter: &Arc<Interpreter>, object: Stored) {
 impl Script {
     /// A script with fresh globals in `interpreter`.
     pub fn new(interpreter: Arc<Interpreter>) -> Self {
-        Self { interpreter, globals: Mutex::new(None), runs: Mutex::new(Vec::new()) }
+        let dict = Mutex::new(None);
+        Self { globals: Arc::new(Globals { interpreter, dict, runs: Mutex::new(Vec::new()) }) }
     }
 
     /// The interpreter it runs in.
     pub fn interpreter(&self) -> &Arc<Interpreter> {
-        &self.interpreter
+        &self.globals.interpreter
     }
 
     /// Runs the script's body on the calling thread, whose stack must have [`super::STACK_SIZE`] bytes; returns the
@@ -117,7 +123,7 @@ impl Script {
         let ((), plans) = self.perform(run, |attached, state| {
             state.set_body();
             let globals = self.globals(attached)?;
-            let core = self.interpreter.core();
+            let core = self.interpreter().core();
             let code = match core.cached_code(attached, source) {
                 Some(code) => code,
                 None => {
@@ -142,7 +148,7 @@ impl Script {
                 return Ok(PlanOutcome { results: Vec::new(), errors: Vec::new() });
             };
             let object = object.get(attached);
-            let run_plan = self.interpreter.core().objects().run_plan.get(attached);
+            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
             let pair = run_plan.call(attached, &[&object])?;
             // Results may be as large as the limit; copying them must not fail for their size.
             state.core.lift_limit();
@@ -151,12 +157,12 @@ impl Script {
     }
 
     fn globals<'a>(&self, attached: &'a Attached<'_>) -> PyResult<Object<'a>> {
-        if let Some(globals) = &*lock(&self.globals) {
+        if let Some(globals) = &*lock(&self.globals.dict) {
             return Ok(globals.get(attached));
         }
-        let template = self.interpreter.core().objects().template.get(attached);
+        let template = self.interpreter().core().objects().template.get(attached);
         let globals = template.copy_dict(attached)?;
-        let mut slot = lock(&self.globals);
+        let mut slot = lock(&self.globals.dict);
         if slot.is_none() {
             *slot = Some(globals.again(attached).store());
         }
@@ -172,15 +178,18 @@ impl Script {
         if let Some(stop) = run.cancel.stopped() {
             return Err(ScriptError { text: stop.to_string().into_bytes(), stop: Some(stop) });
         }
-        let core = self.interpreter.core();
+        let core = self.interpreter().core();
         let (limit, with_traceback) = (run.max_memory, run.traceback);
-        let state = RunState::new(run, core.clone(), Arc::downgrade(&self.interpreter));
+        let state = RunState::new(run, core.clone(), Arc::downgrade(&self.globals));
         core.begin_run(limit);
         let _ended = Ended { state: &state, limit };
         super::watch::watch(&state);
         let result = {
             let attached = core.handle().attach();
-            core.sweep(&attached);
+            // In the shared interpreter these are other scripts' objects, with destructors that may never return.
+            if core.isolation == Isolation::Subinterpreter {
+                core.sweep(&attached);
+            }
             let _current = super::run::enter(&state);
             let _left = Left { attached: &attached, state: &state };
             state.enter_main(&attached);
@@ -193,9 +202,13 @@ impl Script {
         };
         state.flush_output();
         if !state.is_over() {
-            let mut runs = lock(&self.runs);
+            let mut runs = lock(&self.globals.runs);
             runs.retain(|run| run.upgrade().is_some_and(|run| !run.is_over()));
             runs.push(Arc::downgrade(&state));
+        }
+        if let (Ok(_), Some(stop)) = (&result, state.interrupted()) {
+            // A script may swallow the exception, or end before it comes, for a thread it waited for was stopped.
+            return Err(ScriptError { text: b"gears.forcestopped".to_vec(), stop: Some(stop) });
         }
         let plans = take(&mut *lock(&state.plans));
         result.map(|result| (result, plans))
@@ -267,15 +280,15 @@ fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome {
     outcome
 }
 
-impl Drop for Script {
+impl Drop for Globals {
     fn drop(&mut self) {
         for run in take(&mut *lock(&self.runs)) {
             if let Some(run) = run.upgrade() {
                 run.abandon();
             }
         }
-        if let Some(globals) = lock(&self.globals).take() {
-            discard(&self.interpreter, globals);
+        if let Some(dict) = lock(&self.dict).take() {
+            discard(&self.interpreter, Discarded::Namespace(dict));
         }
     }
 }

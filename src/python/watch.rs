@@ -85,6 +85,7 @@ pub(crate) fn watch(run: &Arc<RunState>) {
 /// The main thread of `run` has returned: if nothing else of it runs, it need not be looked at any more.
 pub(crate) fn returned(run: &Arc<RunState>) {
     if run.is_over() {
+        // The caller has a reference too: nothing is dropped under the lock.
         let mut runs = lock(&WATCH.runs);
         if let Some(at) = runs.iter().position(|watched| Arc::ptr_eq(&watched.run, run)) {
             runs.swap_remove(at);
@@ -96,9 +97,13 @@ fn look() {
     let mut empty = 0;
     loop {
         let mut stuck = Vec::new();
+        // Dropped after the lock: with the last reference goes the run's host, which is not ours.
+        let over: Vec<Watched>;
         {
             let mut runs = lock(&WATCH.runs);
-            runs.retain(|watched| !watched.run.is_over());
+            let (gone, rest) = std::mem::take(&mut *runs).into_iter().partition(|watched| watched.run.is_over());
+            over = gone;
+            *runs = rest;
             for watched in runs.iter_mut() {
                 if watched.run.stop().is_some() {
                     let since = *watched.stopping_since.get_or_insert_with(Instant::now);
@@ -120,6 +125,7 @@ fn look() {
             }
         }
         // The report calls the run's owner: not under the lock.
+        drop(over);
         for run in stuck {
             super::registry::shun(run.core.id);
             run.report_stuck();

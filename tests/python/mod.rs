@@ -1,6 +1,6 @@
 //! A server that is not there: the host of the tests of the Python layer, and how they run scripts.
 
-#![allow(dead_code, unreachable_pub)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
@@ -131,7 +131,9 @@ static ONCE: Once = Once::new();
 
 /// Python, started once for all tests of a process.
 pub fn python() -> &'static Registry {
-    start(BootOptions { warm: 2, ..BootOptions::default() })
+    // A virtual environment with numpy, to test what cannot be tested without.
+    let executable = std::env::var_os("INTERLOCK_TEST_PYTHON").map(Into::into);
+    start(BootOptions { warm: 2, executable, ..BootOptions::default() })
 }
 
 pub fn start(options: BootOptions) -> &'static Registry {

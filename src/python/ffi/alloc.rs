@@ -41,8 +41,8 @@ const LIBC: RawAllocator =
 static RAW: OnceLock<RawAllocator> = OnceLock::new();
 static LINKED: AtomicBool = AtomicBool::new(false);
 
-/// Requests up to this size may go over the limit by [`RESERVE`], so that Python has something left to
-/// raise and report its `MemoryError` with.
+/// After a request was refused, requests up to this size may go over the limit by [`RESERVE`], so that Python has
+/// something left to raise its `MemoryError` with.
 const SMALL: usize = 1024;
 const RESERVE: usize = 128 * 1024;
 
@@ -53,6 +53,8 @@ pub(crate) struct Heap {
     /// All that was ever charged.
     total: AtomicU64,
     limit: AtomicUsize,
+    /// Whether the limit was met, so that the reserve may be used.
+    met: AtomicBool,
     /// Guards the list that starts at `first`; held for a few instructions only.
     busy: AtomicBool,
     first: Cell<*mut Block>,
@@ -102,6 +104,7 @@ impl Heap {
             used: AtomicUsize::new(0),
             total: AtomicU64::new(0),
             limit: AtomicUsize::new(usize::MAX),
+            met: AtomicBool::new(false),
             busy: AtomicBool::new(false),
             first: Cell::new(null_mut()),
         }
@@ -196,9 +199,14 @@ impl Heap {
     fn charge(&self, size: usize) -> bool {
         let limit = self.limit.load(Ordering::Relaxed);
         if limit != usize::MAX {
-            let limit = if size <= SMALL { limit.saturating_add(RESERVE) } else { limit };
-            if self.used().saturating_add(size) > limit {
-                return false;
+            let wanted = self.used().saturating_add(size);
+            if wanted > limit {
+                let met = self.met.swap(true, Ordering::Relaxed);
+                if !met || size > SMALL || wanted > limit.saturating_add(RESERVE) {
+                    return false;
+                }
+            } else if wanted < limit.saturating_sub(RESERVE) && self.met.load(Ordering::Relaxed) {
+                self.met.store(false, Ordering::Relaxed);
             }
         }
         self.used.fetch_add(size, Ordering::Relaxed);

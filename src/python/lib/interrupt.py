@@ -182,8 +182,10 @@ def patch_thread(module):
 
         module.start_joinable_thread = start_joinable_thread
     module.allocate_lock = module.allocate = Lock
-    if hasattr(module, "lock"):
-        module.lock = Lock
+    # What threading.Lock is a name for, in one version or another.
+    for name in ("LockType", "lock"):
+        if hasattr(module, name):
+            setattr(module, name, Lock)
     module.RLock = RLock
 
 

@@ -333,12 +333,15 @@ def refuse_extensions(before_3_12):
 
 
 def bound_recursion():
-    """Before 3.12 the recursion limit is all that keeps a recursion through C code from the stack's end."""
+    """Before 3.12 the recursion limit is all that keeps a recursion through C code from the end of the stack.
+
+    A level takes up to two kilobytes, and the smallest stack is that of the server: its main thread's, 8 MB.
+    """
     plain = sys.setrecursionlimit
 
     def setrecursionlimit(limit, /):
-        """Sets the recursion limit, to at most 10000."""
-        plain(limit if limit < 10_000 else 10_000)
+        """Sets the recursion limit, to at most 3000."""
+        plain(limit if limit < 3000 else 3000)
 
     sys.setrecursionlimit = setrecursionlimit
 

@@ -1,0 +1,194 @@
+//! Which documents of a stretch of ids match? One bit each.
+//!
+//! Counting and sorting need the set of matches, not their scores, and sets of dense lists are
+//! cheapest to combine as bits: a list of 200,000 postings becomes bits in a fraction of a
+//! millisecond, and an intersection of two is 64 documents an instruction.
+
+use crate::segment::DocId;
+
+/// Documents of a window. 8 KiB of bits: two of them stay in the first-level cache.
+pub const WINDOW: DocId = 65_536;
+
+const WORDS: usize = WINDOW as usize / 64;
+
+/// A set of documents within `start..start + WINDOW`.
+#[derive(Debug, Clone)]
+pub struct Window {
+    start: DocId,
+    words: Box<[u64; WORDS]>,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { start: 0, words: Box::new([0; WORDS]) }
+    }
+}
+
+impl Window {
+    /// Empties the set and moves it to begin at `start`, a multiple of 64.
+    pub fn reset(&mut self, start: DocId) {
+        debug_assert_eq!(start % 64, 0);
+        self.start = start;
+        self.words.fill(0);
+    }
+
+    /// The first document that it can hold.
+    pub fn start(&self) -> DocId {
+        self.start
+    }
+
+    /// One past the last document that it can hold.
+    pub fn end(&self) -> DocId {
+        self.start.saturating_add(WINDOW)
+    }
+
+    /// Adds a document, which must be within.
+    #[inline]
+    pub fn insert(&mut self, doc: DocId) {
+        let at = (doc - self.start) as usize;
+        self.words[at / 64] |= 1 << (at % 64);
+    }
+
+    /// Adds documents, which must be within.
+    #[inline]
+    pub fn insert_all(&mut self, docs: &[DocId]) {
+        for &doc in docs {
+            self.insert(doc);
+        }
+    }
+
+    /// Adds the documents from `start` to before `end`, cut to the window.
+    pub fn insert_range(&mut self, start: DocId, end: DocId) {
+        let (start, end) = (start.max(self.start), end.min(self.end()));
+        if start >= end {
+            return;
+        }
+        let (start, end) = ((start - self.start) as usize, (end - self.start) as usize);
+        let (first, last) = (start / 64, (end - 1) / 64);
+        let (low, high) = (u64::MAX << (start % 64), u64::MAX >> (63 - (end - 1) % 64));
+        if first == last {
+            self.words[first] |= low & high;
+        } else {
+            self.words[first] |= low;
+            self.words[first + 1..last].fill(u64::MAX);
+            self.words[last] |= high;
+        }
+    }
+
+    /// Takes a document out.
+    #[inline]
+    pub fn remove(&mut self, doc: DocId) {
+        let at = (doc - self.start) as usize;
+        if at < WINDOW as usize {
+            self.words[at / 64] &= !(1 << (at % 64));
+        }
+    }
+
+    /// Whether a document is in it.
+    #[inline]
+    pub fn contains(&self, doc: DocId) -> bool {
+        let at = doc.wrapping_sub(self.start) as usize;
+        at < WINDOW as usize && self.words[at / 64] >> (at % 64) & 1 == 1
+    }
+
+    /// Takes out `end` and what follows.
+    pub fn clear_from(&mut self, end: DocId) {
+        if end >= self.end() {
+            return;
+        }
+        let at = end.saturating_sub(self.start) as usize;
+        if at % 64 != 0 {
+            self.words[at / 64] &= (1 << (at % 64)) - 1;
+        }
+        self.words[at.div_ceil(64)..].fill(0);
+    }
+
+    /// Adds what is in `other`. Both must begin at the same document.
+    pub fn union(&mut self, other: &Self) {
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word |= other);
+    }
+
+    /// Keeps what is in `other` too. Both must begin at the same document.
+    pub fn intersect(&mut self, other: &Self) {
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word &= other);
+    }
+
+    /// Takes out what is in `other`.
+    pub fn subtract(&mut self, other: &Self) {
+        self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word &= !other);
+    }
+
+    /// Adds what `bits` has: one word for each 64 documents from the window's start.
+    pub fn union_words(&mut self, bits: &[u64]) {
+        self.words.iter_mut().zip(bits).for_each(|(word, bits)| *word |= bits);
+    }
+
+    /// How many documents are in it.
+    pub fn count(&self) -> u64 {
+        self.words.iter().map(|word| u64::from(word.count_ones())).sum()
+    }
+
+    /// Calls `visit` with each document in order.
+    #[inline]
+    pub fn for_each(&self, mut visit: impl FnMut(DocId)) {
+        for (at, &word) in self.words.iter().enumerate() {
+            let mut word = word;
+            while word != 0 {
+                visit(self.start + (at * 64) as DocId + word.trailing_zeros());
+                word &= word - 1;
+            }
+        }
+    }
+
+    /// Keeps the documents for which `keep` is true.
+    pub fn retain(&mut self, mut keep: impl FnMut(DocId) -> bool) {
+        for (at, slot) in self.words.iter_mut().enumerate() {
+            let mut word = *slot;
+            while word != 0 {
+                let bit = word & word.wrapping_neg();
+                if !keep(self.start + (at * 64) as DocId + word.trailing_zeros()) {
+                    *slot &= !bit;
+                }
+                word ^= bit;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use std::collections::BTreeSet;
+
+    proptest! {
+        #[test]
+        fn a_window_is_a_set(
+            docs in vec(640u32..900, 0..50),
+            gone in vec(640u32..900, 0..10),
+            range in (500u32..900, 500u32..900),
+            cut in 600u32..1000,
+        ) {
+            let mut window = Window::default();
+            window.reset(640);
+            let mut set: BTreeSet<u32> = docs.iter().copied().collect();
+            window.insert_all(&docs);
+            window.insert_range(range.0, range.1);
+            set.extend(range.0.max(640)..range.1.max(640));
+            for doc in gone {
+                window.remove(doc);
+                set.remove(&doc);
+            }
+            window.clear_from(cut);
+            set.retain(|&doc| doc < cut);
+            window.retain(|doc| doc % 7 != 0);
+            set.retain(|doc| doc % 7 != 0);
+            let mut found = Vec::new();
+            window.for_each(|doc| found.push(doc));
+            prop_assert_eq!(window.count(), found.len() as u64);
+            prop_assert!((500..1000).all(|doc| window.contains(doc) == set.contains(&doc)));
+            prop_assert_eq!(found, set.into_iter().collect::<Vec<_>>());
+        }
+    }
+}

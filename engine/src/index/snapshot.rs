@@ -1,0 +1,146 @@
+//! What does one query see?
+//!
+//! A query gets its number when it arrives, on the thread that gives changes theirs
+//! ([`Index::arrive`]); that keeps the versions it will see from being merged away. When all changes
+//! up to the number are applied, [`Index::snapshot`] takes hold of the segments, and from then on
+//! nothing that happens to the index matters to the query.
+
+use super::{keys, lock, Index, State};
+use crate::segment::{DocId, Segment, Seq};
+use std::sync::Arc;
+
+/// A query's number. While it lives, no version that is visible at the number is merged away.
+#[derive(Debug)]
+pub struct Arrival<'i> {
+    index: &'i Index,
+    seq: Seq,
+}
+
+impl Arrival<'_> {
+    /// The number.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+}
+
+impl Drop for Arrival<'_> {
+    fn drop(&mut self) {
+        let mut pins = lock(&self.index.pins);
+        if let Some(count) = pins.get_mut(&self.seq) {
+            *count -= 1;
+            if *count == 0 {
+                pins.remove(&self.seq);
+            }
+        }
+    }
+}
+
+/// The documents of an index as of one number.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    seq: Seq,
+    state: Arc<State>,
+    documents: u64,
+    total_len: u64,
+}
+
+impl Index {
+    /// Gives a query the number of the last change that was assigned one.
+    pub fn arrive(&self) -> Arrival<'_> {
+        // With the lock held, so that no merge can settle on a later horizon in between.
+        let mut pins = lock(&self.pins);
+        let seq = self.assigned();
+        *pins.entry(seq).or_default() += 1;
+        Arrival { index: self, seq }
+    }
+
+    /// The snapshot of a query that has arrived. `None` while a change up to its number is not yet
+    /// applied; [`Index::wait_applied`] waits for that.
+    pub fn snapshot(&self, arrival: &Arrival<'_>) -> Option<Snapshot> {
+        if self.applied() < arrival.seq {
+            return None;
+        }
+        Some(self.at(arrival.seq))
+    }
+
+    /// A snapshot of what is applied by now.
+    pub fn latest(&self) -> Snapshot {
+        let mut pins = lock(&self.pins);
+        let seq = self.applied();
+        *pins.entry(seq).or_default() += 1;
+        drop(pins);
+        let arrival = Arrival { index: self, seq };
+        self.at(arrival.seq)
+    }
+
+    fn at(&self, seq: Seq) -> Snapshot {
+        use std::sync::atomic::Ordering::Relaxed;
+        Snapshot {
+            seq,
+            state: self.state(),
+            documents: self.documents.load(Relaxed),
+            total_len: self.total_len.load(Relaxed),
+        }
+    }
+
+    /// The least number that a query may still ask for: what died at or before it, none sees.
+    pub(super) fn horizon(&self) -> Seq {
+        let pins = lock(&self.pins);
+        let applied = self.applied();
+        pins.keys().next().map_or(applied, |&least| least.min(applied))
+    }
+
+    /// Where the version of `key` is that a snapshot sees: segment and document.
+    pub fn find(&self, snapshot: &Snapshot, key: &[u8]) -> Option<(usize, DocId)> {
+        let versions = self.read_keys().all(keys::hash(key));
+        versions.into_iter().find_map(|born| {
+            let (at, doc) = snapshot.state.locate(born)?;
+            let segment = snapshot.segment(at);
+            let (born, died) = segment.life(doc);
+            let seen = born <= snapshot.seq && snapshot.seq < died;
+            (seen && segment.with_key(doc, |found| found == key)).then_some((at, doc))
+        })
+    }
+}
+
+impl Snapshot {
+    /// The number whose changes are the last that it contains.
+    pub fn seq(&self) -> Seq {
+        self.seq
+    }
+
+    /// How many segments there are.
+    pub fn segment_count(&self) -> usize {
+        self.state.len()
+    }
+
+    /// A segment; in order of birth, the live one last.
+    pub fn segment(&self, at: usize) -> &Segment {
+        self.state.segment(at)
+    }
+
+    /// All segments.
+    pub fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.state.segments().map(|segment| &**segment)
+    }
+
+    /// Living documents when the snapshot was taken. A statistic for scores: changes after the
+    /// snapshot's number may be in it.
+    pub fn documents(&self) -> u64 {
+        self.documents
+    }
+
+    /// Mean length of a document, under the same reservation; 0 without documents.
+    pub fn mean_len(&self) -> f64 {
+        if self.documents == 0 {
+            0.0
+        } else {
+            self.total_len as f64 / self.documents as f64
+        }
+    }
+
+    /// A document's key.
+    pub fn key(&self, segment: usize, doc: DocId) -> Vec<u8> {
+        self.segment(segment).with_key(doc, <[u8]>::to_vec)
+    }
+}

@@ -1,0 +1,132 @@
+//! Where in a document does a term stand?
+//!
+//! A position is the place of a token in its field plus the field's own range of numbers
+//! ([`in_field`]), so that no phrase reaches from one field into another and a field filter can be
+//! applied to single occurrences. A posting's positions are one run of varints: the first position
+//! plus one, then differences, each shifted left once with the low bit saying whether more follow.
+//! A posting without positions is the single byte 0.
+
+use super::varint;
+use crate::schema::FieldMask;
+
+/// Bits of a position that count tokens within one field. Tokens past 2^24 share the last number.
+pub const FIELD_SHIFT: u32 = 24;
+
+/// How far apart tokens of different fields are held to be when proximity is scored. The distance
+/// has no meaning there; this is that between elements of a multi-value field.
+pub const ACROSS_FIELDS: u32 = crate::limits::MULTI_TEXT_SLOP;
+
+/// The position of a field's token number `token`, for the field with bit `text_bit`.
+pub fn in_field(text_bit: u8, token: u32) -> u32 {
+    (u32::from(text_bit) << FIELD_SHIFT) | token.min((1 << FIELD_SHIFT) - 1)
+}
+
+/// The bit of the field that a position belongs to.
+pub fn field_of(position: u32) -> FieldMask {
+    1 << (position >> FIELD_SHIFT)
+}
+
+/// How many tokens apart two positions are.
+pub fn distance(a: u32, b: u32) -> u32 {
+    if a >> FIELD_SHIFT == b >> FIELD_SHIFT {
+        a.abs_diff(b)
+    } else {
+        ACROSS_FIELDS
+    }
+}
+
+/// Appends the positions of one posting, which must be in increasing order.
+pub fn write(out: &mut Vec<u8>, positions: &[u32]) {
+    let mut previous = None;
+    for (at, &position) in positions.iter().enumerate() {
+        let delta = match previous {
+            None => u64::from(position) + 1,
+            Some(previous) => u64::from(position.saturating_sub(previous)),
+        };
+        varint::write(out, delta << 1 | u64::from(at + 1 < positions.len()));
+        previous = Some(position);
+    }
+    if positions.is_empty() {
+        out.push(0);
+    }
+}
+
+/// Takes the positions of one posting off the front of `bytes` and appends them.
+pub fn read(bytes: &mut &[u8], out: &mut Vec<u32>) {
+    let first = varint::read(bytes);
+    if first >> 1 == 0 {
+        return;
+    }
+    let mut position = ((first >> 1) - 1) as u32;
+    out.push(position);
+    let mut more = first & 1 == 1;
+    while more && !bytes.is_empty() {
+        let value = varint::read(bytes);
+        position = position.wrapping_add((value >> 1) as u32);
+        out.push(position);
+        more = value & 1 == 1;
+    }
+}
+
+/// The bytes of the next posting's positions; `bytes` moves behind them.
+pub fn take<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
+    let all = *bytes;
+    let mut at = 0;
+    // The low bit of a value is in its first byte.
+    let mut more = true;
+    while more && at < all.len() {
+        more = all[at] & 1 == 1;
+        while at < all.len() && all[at] >= 0x80 {
+            at += 1;
+        }
+        at = (at + 1).min(all.len());
+    }
+    *bytes = &all[at..];
+    &all[..at]
+}
+
+/// How far into a block's positions a reader has come, so that reading several postings of one
+/// block passes over its bytes once.
+#[derive(Debug, Clone, Default)]
+pub struct Resume {
+    /// The block plus one; 0 before any.
+    pub(super) block: usize,
+    /// The posting within it that `offset` is the start of.
+    pub(super) slot: usize,
+    /// Where that posting's positions begin.
+    pub(super) offset: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::{btree_set, vec};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(lists in vec(btree_set(0u32..1 << 31, 0..20), 0..20)) {
+            let lists: Vec<Vec<u32>> = lists.into_iter().map(|set| set.into_iter().collect()).collect();
+            let mut bytes = Vec::new();
+            lists.iter().for_each(|list| write(&mut bytes, list));
+            let (mut reading, mut skipping) = (bytes.as_slice(), bytes.as_slice());
+            for list in &lists {
+                let mut found = Vec::new();
+                read(&mut reading, &mut found);
+                prop_assert_eq!(&found, list);
+                let mut slice = take(&mut skipping);
+                prop_assert_eq!(skipping.len(), reading.len());
+                found.clear();
+                read(&mut slice, &mut found);
+                prop_assert_eq!(&found, list);
+            }
+        }
+    }
+
+    #[test]
+    fn fields_do_not_touch() {
+        assert_eq!(distance(in_field(0, 3), in_field(0, 7)), 4);
+        assert_eq!(distance(in_field(0, u32::MAX), in_field(1, 0)), ACROSS_FIELDS);
+        assert_eq!(field_of(in_field(127, 5)), 1 << 127);
+    }
+}
