@@ -168,6 +168,18 @@ fn tags_numbers_points_and_gaps_are_found() {
 }
 
 #[test]
+fn the_deepest_queries_run() {
+    let shelf = library();
+    for (open, close, expected) in
+        [("(", ")", 1), ("-(", ")", 1), ("(quick ", ")", 1), ("(zebra|", ")", 1), ("~(", ")", 4)]
+    {
+        let levels = if open.starts_with(['-', '~']) { 50 } else { 100 };
+        let query = format!("{}fox{}", open.repeat(levels), close.repeat(levels));
+        assert_eq!(shelf.found(&query).len(), expected, "{query}");
+    }
+}
+
+#[test]
 fn options_change_what_words_mean() {
     let shelf = library();
     let v2 = ResolveOptions { dialect: Dialect::V2, ..Default::default() };

@@ -5,7 +5,7 @@
 use super::ast::Attributes;
 use super::{GeoRadius, NumericRange};
 use crate::dict::pattern::Pattern;
-use crate::schema::{FieldId, FieldMask, ALL_FIELDS};
+use crate::schema::{FieldId, FieldKind, FieldMask, Schema, ALL_FIELDS};
 use crate::text::Term;
 
 /// A query bound to a schema and a language.
@@ -66,6 +66,20 @@ impl Clause {
         Self { kind, fields: ALL_FIELDS, weight: 1.0, written: Attributes::default() }
     }
 
+    /// The documents with a number in `range` in the field that queries call `name` (`FILTER`); none
+    /// when there is no such numeric field.
+    pub fn numeric(schema: &Schema, name: &[u8], range: NumericRange) -> Self {
+        let field = searchable(schema, name, |kind| matches!(kind, FieldKind::Numeric));
+        Self::new(ClauseKind::Numeric { field, name: name.to_vec(), range })
+    }
+
+    /// The documents with a point in `circle` in the field that queries call `name` (`GEOFILTER`); none
+    /// when there is no such geo field.
+    pub fn geo(schema: &Schema, name: &[u8], circle: GeoRadius) -> Self {
+        let field = searchable(schema, name, |kind| matches!(kind, FieldKind::Geo));
+        Self::new(ClauseKind::Geo { field, name: name.to_vec(), circle })
+    }
+
     /// Calls `see` with this clause and those in it, outermost first, but not with what a `-` clause
     /// excludes.
     pub fn visit<'c>(&'c self, see: &mut impl FnMut(&'c Clause)) {
@@ -78,6 +92,12 @@ impl Clause {
             _ => {}
         }
     }
+}
+
+/// The field that queries call `name`, when it is of the right type and can be searched.
+pub(super) fn searchable(schema: &Schema, name: &[u8], fits: impl Fn(&FieldKind) -> bool) -> Option<FieldId> {
+    let field = schema.by_attribute(name)?;
+    (field.definition.indexed && fits(&field.definition.kind)).then_some(field.id)
 }
 
 /// What a clause asks for.

@@ -1,10 +1,11 @@
 //! What do a query's words mean in one index?
 
 use super::ast::{Ast, Exact, Node, NodeKind, Pattern, TagValue, Word};
+use super::clause::searchable;
 use super::{Clause, ClauseKind, Dialect, Expansion, ExpansionKind, Query, TagMatch};
 use crate::error::QueryError;
 use crate::limits;
-use crate::schema::{Field, FieldId, FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
+use crate::schema::{Field, FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
 use crate::text::{normalise, normalise_tag, Analyser, Term, TermKind};
 
 /// How the words of a query are to be understood.
@@ -134,16 +135,8 @@ impl Resolver<'_> {
                 None => return Ok(None),
                 Some(clause) => ClauseKind::Optional(Box::new(clause)),
             },
-            NodeKind::Numeric { field, range } => ClauseKind::Numeric {
-                field: self.field(field, |kind| matches!(kind, FieldKind::Numeric)),
-                name: field.clone(),
-                range: *range,
-            },
-            NodeKind::Geo { field, circle } => ClauseKind::Geo {
-                field: self.field(field, |kind| matches!(kind, FieldKind::Geo)),
-                name: field.clone(),
-                circle: *circle,
-            },
+            NodeKind::Numeric { field, range } => Clause::numeric(self.schema, field, *range).kind,
+            NodeKind::Geo { field, circle } => Clause::geo(self.schema, field, *circle).kind,
             NodeKind::Tag { field, values } => self.tag(field, values),
             NodeKind::Missing { field } => match self.schema.by_attribute(field) {
                 Some(known) if known.definition.index_missing => {
@@ -247,7 +240,7 @@ impl Resolver<'_> {
     }
 
     fn tag(&self, name: &[u8], values: &[TagValue]) -> ClauseKind {
-        let field = self.field(name, |kind| matches!(kind, FieldKind::Tag(_)));
+        let field = searchable(self.schema, name, |kind| matches!(kind, FieldKind::Tag(_)));
         let default = TagOptions::default();
         let options = field.and_then(|id| self.schema.field(id).tag()).unwrap_or(&default);
         let values = values.iter().map(|value| match value {
@@ -255,12 +248,6 @@ impl Resolver<'_> {
             TagValue::Like(pattern) => TagMatch::Like(self.expansion(pattern, |part| normalise_tag(part, options))),
         });
         ClauseKind::Tag { field, name: name.to_vec(), values: values.collect() }
-    }
-
-    /// The field that queries call `name`, when it is of the right type.
-    fn field(&self, name: &[u8], fits: impl Fn(&FieldKind) -> bool) -> Option<FieldId> {
-        let field = self.schema.by_attribute(name)?;
-        (field.definition.indexed && fits(&field.definition.kind)).then_some(field.id)
     }
 
     fn mask(&self, names: &[Vec<u8>]) -> FieldMask {

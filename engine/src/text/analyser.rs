@@ -9,6 +9,7 @@ use super::tokeniser::{unescape_into, Words};
 use super::{Language, Stemmer, StopWords, Synonyms};
 use crate::limits;
 use crate::schema::TextOptions;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What a term is of the word that it was made from.
@@ -189,8 +190,12 @@ impl<'a> Analyser<'a> {
 
     /// The stem of a normalised word that is long enough to have one; it may be the word itself.
     pub fn stem(&self, word: &str) -> Option<Box<str>> {
+        self.stem_of(word).map(Box::from)
+    }
+
+    fn stem_of<'w>(&self, word: &'w str) -> Option<Cow<'w, str>> {
         let stemmer = self.stemmer.filter(|_| word.len() >= self.limits.min_stem_bytes)?;
-        Some(stemmer.stem(word)).filter(|stem| !stem.is_empty()).map(Box::from)
+        Some(stemmer.stem(word)).filter(|stem| !stem.is_empty())
     }
 
     /// The sound of a normalised word that is long enough to have one.
@@ -268,9 +273,11 @@ impl Tokens<'_> {
                 }
                 Step::Stem => {
                     self.step = Step::Sound;
-                    let stem = self.options.stem.then(|| self.analyser.stem(&self.word)).flatten();
+                    let stem = if self.options.stem { self.analyser.stem_of(&self.word) } else { None };
                     if let Some(stem) = stem.filter(|stem| **stem != *self.word) {
-                        return Some(self.derive(&stem, TermKind::Stem));
+                        self.derived.clear();
+                        self.derived.push_str(&stem);
+                        return Some(TermKind::Stem);
                     }
                 }
                 Step::Sound => {
