@@ -7,4 +7,7 @@
 fn main() {
     pyo3_build_config::use_pyo3_cfgs();
     pyo3_build_config::add_libpython_rpath_link_args();
+    // Its threads run until the process ends, so its code must stay where it is: newer servers close
+    // their modules' libraries while they shut down.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }

@@ -8,13 +8,13 @@ use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
 use super::lane::Client;
-use super::{blocked, write, BlockedReply, Held, Invocation, Lane};
+use super::{blocked, contend, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::{CancelToken, Pool, Refused, Stop};
@@ -121,9 +121,18 @@ pub(super) fn stop_everything() {
     blocked::cancel_all(Stop::Shutdown);
 }
 
-/// Waits until the pools are empty. Without the lock, which the jobs may need.
+/// Waits until nothing runs but what waits for the lock, which the caller holds; at most for `limit`.
+/// Returns whether that was reached.
 pub(super) fn drain(limit: Duration) -> bool {
-    [WORKERS.get(), PYTHON.get()].into_iter().flatten().all(|pool| pool.drain(limit))
+    let end = Instant::now() + limit;
+    let running = || [WORKERS.get(), PYTHON.get()].into_iter().flatten().map(Pool::running).sum::<usize>();
+    while running() > contend::waiting() {
+        if Instant::now() >= end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    true
 }
 
 /// Where the server says that the client must not be blocked. Its own list for `DENY_BLOCKING` leaves out the

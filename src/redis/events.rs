@@ -10,7 +10,7 @@ use once_cell::sync::OnceCell;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, dispatch, lock, log, Held, Level};
+use super::{api, contend, dispatch, lock, log, Held, Level};
 
 /// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
 pub type Shutdown = fn();
@@ -90,13 +90,15 @@ unsafe extern "C" fn on_event_loop(
     subevent: u64,
     _data: *mut c_void,
 ) {
-    if subevent == raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP {
-        lock::main_entered();
+    match subevent {
+        raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP => lock::main_entered(),
+        raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => contend::main_leaves(),
+        _ => {}
     }
 }
 
 unsafe extern "C" fn on_shutdown(
-    ctx: *mut raw::RedisModuleCtx,
+    _ctx: *mut raw::RedisModuleCtx,
     _event: raw::RedisModuleEvent,
     _subevent: u64,
     _data: *mut c_void,
@@ -106,15 +108,9 @@ unsafe extern "C" fn on_shutdown(
         if let Some(shutdown) = SHUTDOWN.get() {
             shutdown();
         }
-        // Jobs wait for the lock only to find that they must stop; let them.
-        // SAFETY: the main thread holds the lock here, and takes it again before it goes on.
-        let drained = unsafe {
-            api!(RedisModule_ThreadSafeContextUnlock(ctx));
-            let drained = dispatch::drain(SHUTDOWN_LIMIT);
-            api!(RedisModule_ThreadSafeContextLock(ctx));
-            drained
-        };
-        if !drained {
+        // Jobs that wait for the lock will wait until the process ends: it can't be given up inside
+        // a command, and SHUTDOWN is one.
+        if !dispatch::drain(SHUTDOWN_LIMIT) {
             log(Level::Warning, "Interlock: a job did not stop in time, the server shuts down without it");
         }
     });

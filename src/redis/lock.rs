@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use once_cell::sync::OnceCell;
 use redis_module::raw;
 
-use super::{api, Held};
+use super::{api, contend, Held};
 use crate::sync::{Histogram, Turn, Turnstile};
 
 static TURNSTILE: Turnstile = Turnstile::new();
@@ -119,9 +119,10 @@ impl LockGuard {
             return Err("ERR this thread holds the server's lock already".to_owned());
         }
         let asked = Instant::now();
+        let wanting = contend::Wanting::new();
         let turn = TURNSTILE.enter();
-        // SAFETY: this thread does not hold the lock; the context given is not used by these calls.
-        unsafe { api!(RedisModule_ThreadSafeContextLock(module_ctx())) };
+        contend::acquire();
+        drop(wanting);
         let taken = Instant::now();
         STATS.worker_wait.record(taken - asked);
         HOLDS.set(true);

@@ -10,6 +10,7 @@ mod acl;
 mod blocked;
 mod call;
 mod clients;
+mod contend;
 mod dispatch;
 mod entry;
 mod events;

@@ -6,7 +6,6 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use threadpool::ThreadPool;
 
@@ -94,18 +93,6 @@ impl Pool {
     pub fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }
-
-    /// Waits until nothing runs or waits, at most for `limit`. Returns whether that was reached.
-    pub fn drain(&self, limit: Duration) -> bool {
-        let end = Instant::now() + limit;
-        while self.queued() + self.running() > 0 {
-            if Instant::now() >= end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        true
-    }
 }
 
 #[cfg(test)]
@@ -127,7 +114,6 @@ mod tests {
         assert_eq!(pool.submit(2, || {}), Err(Refused::Full));
         release.send(()).expect("waiting");
         assert_eq!(answered.recv(), Ok(7));
-        assert!(pool.drain(Duration::from_secs(10)));
         pool.close();
         assert_eq!(pool.submit(2, || {}), Err(Refused::Closed));
     }
