@@ -8,6 +8,8 @@
 //! Run: `cargo bench -p engine --bench query`; `ENGINE_BENCH_DOCS=1000000` for the size of the issue's
 //! table (100,000 otherwise).
 
+#![allow(missing_docs, reason = "criterion's macro makes a public function")]
+
 use criterion::{criterion_group, criterion_main, Criterion};
 use engine::collect::sort::SortBy;
 use engine::collect::{search, Order, Request};
@@ -123,9 +125,8 @@ fn queries(bench: &mut Criterion) {
     group.sample_size(10).warm_up_time(std::time::Duration::from_millis(200));
     group.measurement_time(std::time::Duration::from_millis(700));
     let term = |word: &str| Node::term(word.as_bytes());
-    let expand = |pattern| {
-        Node::new(NodeKind::Expand { space: Space::Text, pattern, fields: FieldMask::MAX, limit: 200 })
-    };
+    let expand =
+        |pattern| Node::new(NodeKind::Expand { space: Space::Text, pattern, fields: FieldMask::MAX, limit: 200 });
     let cases: Vec<(&str, Node)> = vec![
         ("heavy", term("heavy")),
         ("and", Node::all_of(vec![term("heavy"), term("heavier")])),
@@ -155,8 +156,7 @@ fn queries(bench: &mut Criterion) {
     for (name, field, numeric) in [("number", NUMBER, true), ("text", SORT, false)] {
         let sort = SortBy { field, numeric, descending: false };
         let node = term("heavy");
-        let request =
-            Request { order: Order::By(sort), scores: false, ..Request::best(&node, Scorer::Bm25Std, 10) };
+        let request = Request { order: Order::By(sort), scores: false, ..Request::best(&node, Scorer::Bm25Std, 10) };
         group.bench_function(format!("heavy sorted by {name}"), |bench| {
             bench.iter(|| black_box(search(&snapshot, &request, &Budget::unlimited())));
         });

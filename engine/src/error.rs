@@ -79,3 +79,90 @@ pub enum ValueProblem {
     #[error("Invalid geo coordinates: longitude must be within +-180, latitude within +-85.05112878")]
     OffTheGrid,
 }
+
+/// Why a query was refused. Offsets count bytes from the start of the query.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// A word or sign where it can't stand. At the end of the query, the offset and the text are
+    /// those of its last word or sign.
+    #[error("Syntax error at offset {offset} near {}", Shown(.near))]
+    Syntax {
+        /// Where it stands.
+        offset: usize,
+        /// What stands there.
+        near: Vec<u8>,
+    },
+    /// Brackets and signs deeper than [`MAX_QUERY_DEPTH`](crate::limits::MAX_QUERY_DEPTH).
+    #[error("Syntax error at offset {offset}: more than {} levels of nesting", crate::limits::MAX_QUERY_DEPTH)]
+    TooDeep {
+        /// Where one level too many starts.
+        offset: usize,
+    },
+    /// More clauses than [`MAX_QUERY_NODES`](crate::limits::MAX_QUERY_NODES).
+    #[error("Syntax error at offset {offset}: more than {} clauses", crate::limits::MAX_QUERY_NODES)]
+    TooLong {
+        /// Where one clause too many starts.
+        offset: usize,
+    },
+    /// A clause for a type of field that does not exist here.
+    #[error("{feature} queries are not supported, at offset {offset}")]
+    Unsupported {
+        /// What was asked for.
+        feature: &'static str,
+        /// Where.
+        offset: usize,
+    },
+    /// `$name` without a value in `PARAMS`.
+    #[error("No such parameter `{}`", Shown(.0))]
+    NoSuchParameter(Vec<u8>),
+    /// A parameter's value that is not the number that is needed.
+    #[error("Invalid numeric value ({}) for parameter `{}`", Shown(.value), Shown(.name))]
+    ParameterNotNumeric {
+        /// The parameter.
+        name: Vec<u8>,
+        /// Its value.
+        value: Vec<u8>,
+    },
+    /// A parameter that is given twice.
+    #[error("Duplicate parameter `{}`", Shown(.0))]
+    DuplicateParameter(Vec<u8>),
+    /// A parameter's name without a value.
+    #[error("Parameters must be specified in PARAM VALUE pairs")]
+    ParametersNotPaired,
+    /// An attribute that does not exist.
+    #[error("Invalid attribute {}", Shown(.0))]
+    UnknownAttribute(Vec<u8>),
+    /// An attribute's value that is not of its type.
+    #[error("Invalid value ({}) for `{name}`", Shown(.value))]
+    AttributeValue {
+        /// The attribute.
+        name: &'static str,
+        /// What was given.
+        value: Vec<u8>,
+    },
+    /// `$phonetic: true` where no field is phonetic.
+    #[error("field does not support phonetics")]
+    NotPhonetic,
+    /// `ismissing` of a field without `INDEXMISSING`.
+    #[error("'ismissing' requires field '{}' to be defined with 'INDEXMISSING'", Shown(.0))]
+    MissingNotIndexed(Vec<u8>),
+    /// A unit of length that does not exist.
+    #[error("Invalid GeoFilter unit")]
+    GeoUnit,
+    /// A radius that is negative or no number.
+    #[error("Invalid GeoFilter radius")]
+    GeoRadius,
+    /// A centre off the grid.
+    #[error("Invalid GeoFilter lat/lon")]
+    GeoCentre,
+    /// A lower bound that is no number.
+    #[error("Bad lower range: {}", Shown(.0))]
+    LowerBound(Vec<u8>),
+    /// An upper bound that is no number.
+    #[error("Bad upper range: {}", Shown(.0))]
+    UpperBound(Vec<u8>),
+    /// A dialect that does not exist.
+    #[error("DIALECT requires a non negative integer >=1 and <= 4")]
+    Dialect,
+}

@@ -9,8 +9,9 @@
 
 use super::topk::{ordered, unordered, TopK};
 use crate::cursor::term::TermCursor;
+use crate::cursor::window::Window;
 use crate::cursor::{BoxCursor, Cursor};
-use crate::score::{Scale, Scoring};
+use crate::score::{Leaf, Scale, Scoring};
 use crate::segment::visible::Visibility;
 use crate::segment::{DocId, Segment, END};
 
@@ -42,6 +43,25 @@ impl Offer<'_, '_> {
         self.scoring.outer_ceiling(self.segment.max_score())
     }
 
+    /// The score that a document must exceed.
+    fn least(&self) -> f64 {
+        self.top.threshold().map_or(f64::NEG_INFINITY, unordered)
+    }
+
+    /// Offers every document of a segment.
+    pub fn all(&mut self, leaf: &Leaf) {
+        let mut least = self.least();
+        for doc in 0..self.visible.end() {
+            let scale = self.scale(doc);
+            let score = self.scoring.result(&scale, leaf.value(1, &scale), 1.0);
+            if score > least && self.visible.contains(doc) {
+                self.offer(doc, score);
+                least = self.least();
+            }
+        }
+    }
+
+    #[inline]
     fn scale(&self, doc: DocId) -> Scale {
         self.scoring.scale(self.segment.facts(doc))
     }
@@ -78,35 +98,36 @@ impl Offer<'_, '_> {
                 }
             }
             let (docs, freqs) = cursor.rest_of_block();
+            let mut least = self.least();
             for (&doc, &freq) in docs.iter().zip(freqs) {
                 let scale = self.scale(doc);
-                self.offer_tree(doc, &scale, leaf.value(freq, &scale), || 1.0);
+                let score = self.scoring.result(&scale, leaf.value(freq, &scale), 1.0);
+                if score > least && self.visible.contains(doc) {
+                    self.offer(doc, score);
+                    least = self.least();
+                }
             }
             cursor.next_block();
         }
     }
 
-    /// Offers all documents of a tree.
-    pub fn tree(&mut self, cursor: &mut BoxCursor<'_>) {
-        let mut good_to = None;
-        while cursor.doc() < self.visible.end() {
-            let doc = cursor.doc();
-            if good_to.is_none_or(|good_to| doc > good_to) {
+    /// Offers the documents of a window, all of which a tree has and the query sees.
+    pub fn window(&mut self, cursor: &mut BoxCursor<'_>, window: &Window) {
+        // Up to `known` the tree's bound is known, and above the floor or not.
+        let (mut known, mut good) = (None, true);
+        window.for_each(|doc| {
+            if known.is_none_or(|known| doc > known) {
+                good = true;
                 if let Some(floor) = self.floor() {
                     let bound = cursor.bound(doc);
-                    if bound.score <= floor {
-                        if bound.up_to >= END - 1 {
-                            break;
-                        }
-                        cursor.seek(bound.up_to + 1);
-                        continue;
-                    }
-                    good_to = Some(bound.up_to);
+                    known = Some(bound.up_to);
+                    good = bound.score > floor;
                 }
             }
-            self.offer_current(cursor);
-            cursor.next();
-        }
+            if good && cursor.seek(doc) == doc {
+                self.offer_current(cursor);
+            }
+        });
     }
 
     /// Offers all documents of a union of terms, whose values add up.

@@ -83,6 +83,14 @@ impl<'a> Prepared<'a> {
         self.build(&self.root, segment, u64::MAX)
     }
 
+    /// What each document is worth when the whole query is `*`.
+    pub fn all(&self) -> Option<Leaf> {
+        match &self.root {
+            Bound::All(leaf) => Some(*leaf),
+            _ => None,
+        }
+    }
+
     /// The cursor over a segment when the whole query is one term.
     pub fn term_cursor(&self, segment: usize) -> Option<TermCursor<'a>> {
         match &self.root {

@@ -7,6 +7,7 @@
 //!
 //! Lock order: writer, keys, state, pins.
 
+mod analyse;
 pub mod document;
 mod keys;
 mod maintain;

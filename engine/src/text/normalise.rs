@@ -34,6 +34,23 @@ pub fn normalise_into(text: &[u8], out: &mut String) {
     );
 }
 
+/// Case-folds `text` and leaves everything else as it is, bytes that are not UTF-8 too: the form of
+/// tags and of `SORTABLE` text. Composed and decomposed letters become the same (NFC).
+pub fn fold(text: &[u8]) -> Vec<u8> {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut folded = String::new();
+    for chunk in text.utf8_chunks() {
+        folded.clear();
+        folded.extend(chunk.valid().nfd().default_case_fold().nfc());
+        out.extend_from_slice(folded.as_bytes());
+        out.extend_from_slice(chunk.invalid());
+    }
+    out
+}
+
 /// Whether `c` is never part of a term.
 fn is_dropped(c: char) -> bool {
     c.is_control()
@@ -77,6 +94,12 @@ mod tests {
     fn broken_bytes_become_replacement_characters() {
         assert_eq!(normalise(b"caf\xe9s"), "caf\u{fffd}s");
         assert_eq!(normalise(b"\xf0\x9f\xffA"), "\u{fffd}\u{fffd}a");
+    }
+
+    #[test]
+    fn folding_keeps_what_is_no_letter() {
+        assert_eq!(fold(b"A\x01B\xffE\xcc\x81C"), b"a\x01b\xff\xc3\xa9c");
+        assert_eq!(fold("① ＡÉ".as_bytes()), "① ａé".as_bytes());
     }
 
     #[test]
