@@ -2,7 +2,6 @@
 # PYTHON=/path/to/python3 chooses the CPython that the module embeds.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-export PYTHON
 
 .PHONY: help setup build run demo test test-rust test-python lint fmt bench bench-plot test-trixie clean
 

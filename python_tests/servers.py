@@ -175,6 +175,14 @@ class Server:
                 return int(line.split()[1]) * 1024
         raise RuntimeError("no VmRSS")
 
+    def stacks(self):
+        """What every thread of the server does now, where gdb is installed: for tests that find it stuck."""
+        gdb = shutil.which("gdb")
+        if gdb is None or not self.alive():
+            return "(no gdb, or no process)"
+        words = [gdb, "-p", str(self.pid()), "-batch", "-ex", "set print frame-arguments none", "-ex", "thread apply all bt 30"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=60).stdout
+
     def info_interlock(self):
         """The fields of the module's INFO section, without the prefix that the server adds. The
         server puts the module's name before the section's too."""

@@ -97,7 +97,7 @@ def test_load_argument(new_server, words, name, value):
         (("WORKERS",), "WORKERS"),
         (("WORKERS", "many"), "many"),
         (("WORKERS", "0"), "'0'"),
-        (("WORKERS", "-3"), "-3"),
+        (("WORKERS", "-3"), "'-3'"),
         (("WORKERS", "99999999999999999999"), "99999999999999999999"),
         (("SAFEMODE", "perhaps"), "perhaps"),
         (("ISOLATION", "hope"), "hope"),

@@ -14,7 +14,7 @@ def module_name(client):
 
 
 def test_the_module_is_listed(r):
-    assert module_name(r) in ([b"search"], ["search"])
+    assert {b"search", "search"} & set(module_name(r)), "Redis 8 has modules of its own beside it"
 
 
 def test_unload_is_refused_with_a_reason(server, r):

@@ -11,9 +11,11 @@ import sysconfig
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "python_tests"))
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "python_tests"), str(ROOT / "benches")]
 
 import redis  # noqa: E402
+from measure import Pings  # noqa: E402
 from servers import BAD_SIGNS, Server  # noqa: E402
 
 WANTED_KEYS = 320_000
@@ -46,39 +48,15 @@ def short(reply, limit=400):
     return text if len(text) <= limit else text[:limit] + "..."
 
 
-class Probe:
-    """PING from a client of its own, once a millisecond, while something else happens."""
+class Probe(Pings):
+    """PING from a process of its own, once a millisecond, while something else happens."""
 
     def __init__(self, server):
-        self.server = server
-
-    def __enter__(self):
-        self.times, self.stop = [], threading.Event()
-        self.thread = threading.Thread(target=self.measure, daemon=True)
-        self.thread.start()
-        return self
-
-    def measure(self):
-        # The protocol by hand: a client library's own work would be the larger part.
-        import socket
-
-        with socket.create_connection(("127.0.0.1", self.server.port)) as link:
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            while not self.stop.is_set():
-                at = time.perf_counter()
-                link.sendall(b"PING\r\n")
-                link.recv(64)
-                self.times.append(time.perf_counter() - at)
-                time.sleep(0.001)
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join()
+        super().__init__(server.port)
 
     def __str__(self):
-        times = sorted(self.times)
-        at = lambda percent: times[min(len(times) - 1, int(len(times) * percent / 100))] * 1000
-        return f"{len(times):5d} PINGs: p50 {at(50):7.3f} ms   p99 {at(99):7.3f} ms   max {times[-1] * 1000:8.3f} ms"
+        return (f"{len(self.ordered):5d} PINGs: p50 {self.ms(50):7.3f} ms   p99 {self.ms(99):7.3f} ms   "
+                f"max {self.ordered[-1] * 1000:8.3f} ms")
 
 
 def source_lines():
@@ -129,7 +107,8 @@ def main():
 
         title("Python functions inside the server")
         run(r, "GB('KeysReader').filter(lambda x: x['value'].startswith('import ')).count().run('line:json/*')")
-        run(r, "GB('KeysReader').countby(lambda x: x['value']['folder']).sort().limit(5).run('file:*')")
+        run(r, "GB('KeysReader').countby(lambda x: x['value']['folder']).filter(lambda x: x['value'] > 25)"
+            ".map(lambda x: '{key}: {value} files'.format(**x)).sort().run('file:*')")
         with Probe(server) as probe:
             reply = run(r, "GB('KeysReader').map(lambda x: len(x['value'])).accumulate(lambda a, x: (a or 0) + x).run('line:*')")
         print(f"    meanwhile {probe}")
@@ -167,29 +146,31 @@ GB('PythonReader').run(records)
         ident = run(r, "def records():\n    while True:\n        yield 1\nGB('PythonReader').count().run(records)", "UNBLOCKING")
         time.sleep(0.2)
         show(f"RG.ABORTEXECUTION {ident.decode()}", r.execute_command("RG.ABORTEXECUTION", ident))
-        r.execute_command("RG.DROPEXECUTION", ident)
+        show(f"RG.GETRESULTSBLOCKING {ident.decode()}", r.execute_command("RG.GETRESULTSBLOCKING", ident))
 
         title(f"IL.KEYS beside PING: {r.dbsize()} keys")
         with Probe(server) as idle:
             time.sleep(2)
         r.execute_command("IL.STATS", "RESET")
-        found, scans = set(), 0
-        with Probe(server) as beside:
-            until = time.perf_counter() + 3
-            while time.perf_counter() < until:
-                found = set(r.execute_command("IL.KEYS", "line:*"))
-                scans += 1
-        holds = server.info_interlock()
-        with Probe(server) as contrast:
-            until = time.perf_counter() + 3
-            while time.perf_counter() < until:
-                expected = set(r.keys("line:*"))
+        # A pattern that few keys match: the scan is what costs, not this client's reading of the reply.
+        counts = {}
+        probes = {}
+        for command in ("IL.KEYS", "KEYS"):
+            counts[command] = 0
+            with Probe(server) as probes[command]:
+                until = time.perf_counter() + 3
+                while time.perf_counter() < until:
+                    r.execute_command(command, "line:json/*")
+                    counts[command] += 1
+            if command == "IL.KEYS":
+                holds = server.info_interlock()
+        same = sorted(r.execute_command("IL.KEYS", "line:*")) == sorted(r.execute_command("KEYS", "line:*"))
         print(f"  idle server    {idle}")
-        print(f"  during IL.KEYS {beside}")
-        print(f"  during KEYS    {contrast}")
-        print(f"  {scans} scans, {len(found)} keys each, the same set as KEYS: {found == expected}")
+        for command, probe in probes.items():
+            print(f"  during {command:7s} {probe}   ({counts[command]} scans)")
+        print(f"  IL.KEYS line:* returns the same set as KEYS: {same}")
         print(f"  longest hold of the server's lock: {holds['slice_hold_us_max']:.0f} us in {holds['slices']} slices")
-        assert found == expected
+        assert same
 
         title("INFO interlock")
         for name, value in server.info_interlock().items():

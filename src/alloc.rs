@@ -30,7 +30,7 @@ impl ModuleAlloc {
     }
 
     #[inline]
-    fn from_server(&self) -> bool {
+    fn uses_server(&self) -> bool {
         match self.choice.load(Ordering::Relaxed) {
             SERVER => true,
             SYSTEM => false,
@@ -60,11 +60,11 @@ macro_rules! server_call {
     };
 }
 
-// SAFETY: every block comes from one allocator for the life of the process, see `from_server`.
+// SAFETY: every block comes from one allocator for the life of the process, see `uses_server`.
 // Blocks with an alignment above the server's carry their true start in the word before them.
 unsafe impl GlobalAlloc for ModuleAlloc {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if !self.from_server() {
+        if !self.uses_server() {
             // SAFETY: the caller's contract is the same.
             return unsafe { System.alloc(layout) };
         }
@@ -82,7 +82,7 @@ unsafe impl GlobalAlloc for ModuleAlloc {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         // SAFETY: `pointer` came from `alloc` with this layout.
         unsafe {
-            if !self.from_server() {
+            if !self.uses_server() {
                 System.dealloc(pointer, layout);
             } else if let Some(free) = raw::RedisModule_Free {
                 let start = if layout.align() <= SERVER_ALIGN { pointer } else { true_start(pointer) };
@@ -94,7 +94,7 @@ unsafe impl GlobalAlloc for ModuleAlloc {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as `alloc`; a block of `layout.size()` bytes may be written.
         unsafe {
-            if !self.from_server() {
+            if !self.uses_server() {
                 System.alloc_zeroed(layout)
             } else if layout.align() <= SERVER_ALIGN {
                 server_call!(RedisModule_Calloc(1, layout.size().max(1))).cast()
@@ -111,7 +111,7 @@ unsafe impl GlobalAlloc for ModuleAlloc {
     unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: `pointer` came from `alloc` with `layout`; over-aligned blocks are copied by hand.
         unsafe {
-            if !self.from_server() {
+            if !self.uses_server() {
                 return System.realloc(pointer, layout, size);
             }
             if layout.align() <= SERVER_ALIGN {

@@ -8,6 +8,8 @@
 mod alloc;
 mod commands;
 mod config;
+mod coordination;
+pub mod gears;
 mod module;
 pub mod python;
 pub mod redis;

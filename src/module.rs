@@ -3,12 +3,14 @@
 #![allow(unsafe_code)]
 
 use std::os::raw::c_int;
+use std::time::Duration;
 
 use redis_module::raw;
 
 use crate::commands::{self, figures};
 use crate::config;
-use crate::redis::{self, InfoSection, ServerModule};
+use crate::python::{self, BootOptions, RawAllocator};
+use crate::redis::{self, InfoSection, Level, ServerModule};
 use crate::settings;
 
 /// `search`, because clients (redis-py, redisvl, RedisInsight) look for a module of that name; the
@@ -49,8 +51,35 @@ fn sections() -> Vec<InfoSection> {
     vec![InfoSection { name: "interlock", fields: figures::figures() }]
 }
 
+/// Starts Python, and what needs it.
 fn start() -> Result<(), String> {
+    let allocator = redis::server_allocator().map(|server| RawAllocator {
+        malloc: server.malloc,
+        calloc: server.calloc,
+        realloc: server.realloc,
+        free: server.free,
+    });
+    python::boot(BootOptions {
+        allocator,
+        own_heap: settings::PYTHON_OWN_HEAP.is_on(),
+        ticker: settings::PYTHON_TICKER.is_on(),
+        preload_datetime: settings::PYTHON_PRELOAD_DATETIME.is_on(),
+        warm: settings::WARM_INTERPRETERS.count(),
+        ..BootOptions::default()
+    })?;
+    let gil = if python::own_gil() { "a GIL for each interpreter" } else { "one GIL for all interpreters" };
+    redis::log(
+        Level::Notice,
+        &format!("Interlock {} with Python {}, {gil}", env!("CARGO_PKG_VERSION"), python::version()),
+    );
     Ok(())
 }
 
-fn shutdown() {}
+/// How long SHUTDOWN waits for interpreters to let go of their threads.
+const SHUTDOWN_LIMIT: Duration = Duration::from_millis(200);
+
+fn shutdown() {
+    if let Some(registry) = python::registry() {
+        registry.shutdown(SHUTDOWN_LIMIT);
+    }
+}

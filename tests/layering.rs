@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Each layer of `src/`, and the layers it may name as `crate::<layer>`. A layer may always name
 /// itself, and the leaves.
 const LAYERS: [(&str, &[&str]); 9] = [
-    ("commands", &["search", "gears", "coordination", "cluster", "persistence", "redis", "sync"]),
+    ("commands", &["search", "gears", "coordination", "python", "cluster", "persistence", "redis", "sync"]),
     ("search", &["cluster", "persistence", "redis", "sync"]),
     ("gears", &["python", "cluster", "persistence", "redis", "sync"]),
     ("coordination", &["cluster", "persistence", "redis", "sync"]),

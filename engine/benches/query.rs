@@ -8,7 +8,7 @@
 //! Run: `cargo bench -p engine --bench query`; `ENGINE_BENCH_DOCS=1000000` for the size of the issue's
 //! table (100,000 otherwise).
 
-#![allow(missing_docs, reason = "criterion's macro makes a public function")]
+#![allow(missing_docs)] // criterion_group makes a public function
 
 use criterion::{criterion_group, criterion_main, Criterion};
 use engine::collect::sort::SortBy;

@@ -23,6 +23,21 @@ pub enum SchemaError {
     /// `FT.CREATE` without fields.
     #[error("Fields arguments are missing")]
     NoFields,
+    /// A name without a type after it.
+    #[error("Field `{}` does not have a type", Shown(.0))]
+    NoType(Vec<u8>),
+    /// A type that does not exist.
+    #[error("Invalid field type for field `{}`", Shown(.0))]
+    BadType(Vec<u8>),
+    /// A type that exists elsewhere.
+    #[error("Field `{}`: type {} is not supported", Shown(.0), .1)]
+    UnsupportedType(Vec<u8>, &'static str),
+    /// An option whose value is missing or does not fit, and why.
+    #[error("Bad arguments for {0}: {1}")]
+    BadArgument(&'static str, &'static str),
+    /// A separator of more or less than one byte.
+    #[error("Tag separator must be a single character. Got `{}`", Shown(.0))]
+    TagSeparator(Vec<u8>),
     /// An attribute that exists.
     #[error("Duplicate field in schema - {}", Shown(.0))]
     DuplicateField(Vec<u8>),

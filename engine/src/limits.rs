@@ -38,10 +38,10 @@ pub const MAX_EXPANSIONS: usize = 200;
 /// Levenshtein distance of a fuzzy clause at most.
 pub const MAX_FUZZY_DISTANCE: u8 = 3;
 
-/// Levels of brackets, signs and clauses in a query. Deep enough for any query that a program
-/// writes; shallow enough that walking the tree recursively, as cursors do, stays far from the end
-/// of a worker's stack.
-pub const MAX_QUERY_DEPTH: usize = 200;
+/// Levels of brackets, signs and clauses in a query. That is where the parser of RediSearch gives up
+/// too (its stack has 100 places), and shallow enough that walking the tree recursively, as cursors
+/// do, stays far from the end of a worker's stack.
+pub const MAX_QUERY_DEPTH: usize = 100;
 
 /// Nodes in a query's tree. A thousand-term union is usual; this only keeps a hostile query of
 /// megabytes from becoming hundreds of megabytes of tree.

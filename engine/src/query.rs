@@ -5,7 +5,7 @@
 //!    parameters filled in, and nothing yet about any index.
 //! 2. [`resolve`] binds that to a schema and a language and gives a [`Query`]: a tree of [`Clause`]s
 //!    whose fields exist, whose words are terms with their expansions, whose stop words are gone.
-//! 3. The index turns a [`Query`] into cursors over its segments. That is not here.
+//! 3. [`plan()`] translates that into the clauses of [`crate::cursor`], which know keys and columns only.
 //!
 //! [`explain`] prints a [`Query`] as `FT.EXPLAIN` does. Texts are bytes; see [`crate::text`] for what
 //! becomes of bytes that are not UTF-8.
@@ -15,20 +15,20 @@ mod clause;
 mod explain;
 mod params;
 mod parser;
+mod plan;
 mod range;
 mod resolve;
 mod scanner;
-mod wildcard;
 
+pub use crate::columns::numeric::NumericRange;
 pub use ast::{Ast, Attributes, Exact, Node, NodeKind, Pattern, TagValue, Word};
 pub use clause::{Clause, ClauseKind, Expansion, ExpansionKind, Query, TagMatch};
 pub use explain::explain;
 pub use params::{Dialect, Params};
 pub use parser::parse;
-pub use range::{GeoRadius, GeoUnit, NumericRange};
+pub use plan::plan;
+pub use range::{GeoRadius, GeoUnit};
 pub use resolve::{resolve, ResolveOptions};
-pub(crate) use wildcard::Piece as WildcardPiece;
-pub use wildcard::Wildcard;
 
 #[cfg(test)]
 mod tests;

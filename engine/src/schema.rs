@@ -8,9 +8,11 @@
 //! *attribute* is what queries call it (`AS`). They are the same unless `AS` was given. Both are
 //! bytes and compare as bytes.
 
+mod declaration;
 mod field;
 mod options;
 
+pub use declaration::declarations;
 pub use field::{Field, FieldDefinition, FieldKind, PhoneticLanguage, Sortable, TagOptions, TextOptions};
 pub use options::IndexOptions;
 

@@ -2,8 +2,9 @@
 //!
 //! The index is asked through [`Vocabulary`]; dictionaries (`FT.DICTADD`) are sets of words.
 
+use crate::dict::pattern::Pattern;
 use crate::query::{Ast, Node, NodeKind};
-use crate::text::{within_distance, Analyser};
+use crate::text::Analyser;
 use std::collections::BTreeSet;
 
 /// The words of an index.
@@ -84,8 +85,9 @@ fn suggestions(word: &str, vocabulary: &dyn Vocabulary, distance: u8, include: &
             list.push(Suggestion { score: documents as f64 / total, word: Box::from(similar) });
         }
     });
+    let pattern = Pattern::fuzzy(word.as_bytes(), distance);
     for similar in include.iter().flat_map(|dictionary| dictionary.iter()) {
-        if within_distance(word, similar, usize::from(distance)) && known.insert(similar.clone()) {
+        if pattern.matches(similar.as_bytes()) && known.insert(similar.clone()) {
             list.push(Suggestion { score: 0.0, word: similar.clone() });
         }
     }
@@ -122,8 +124,9 @@ mod tests {
         }
 
         fn similar(&self, word: &str, distance: u8, found: &mut dyn FnMut(&str, usize)) {
+            let pattern = Pattern::fuzzy(word.as_bytes(), distance);
             for (known, documents) in self.0 {
-                if within_distance(word, known, usize::from(distance)) {
+                if pattern.matches(known.as_bytes()) {
                     found(known, *documents);
                 }
             }

@@ -6,7 +6,6 @@
 //! synonym groups it is in.
 
 mod analyser;
-mod distance;
 mod language;
 mod normalise;
 mod phonetic;
@@ -17,7 +16,6 @@ pub mod tokeniser;
 mod value;
 
 pub use analyser::{Analyser, AnalysisLimits, Term, TermKind, Token, Tokens};
-pub use distance::within_distance;
 pub use language::Language;
 pub use normalise::{cut, fold, normalise, normalise_into};
 pub use phonetic::phonetic_code;

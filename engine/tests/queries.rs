@@ -5,10 +5,11 @@ use engine::cursor::budget::{Budget, Stop};
 use engine::cursor::plan::Node;
 use engine::index::document::{DocumentBuilder, Keep};
 use engine::index::{Change, Index, Snapshot};
-use engine::query::{parse, resolve, Dialect, Params, ResolveOptions};
+use engine::ingest::Reader;
+use engine::query::{parse, plan, resolve, Dialect, Params, ResolveOptions};
 use engine::schema::{FieldDefinition, IndexOptions, Schema};
 use engine::score::Scorer;
-use engine::text::{Analyser, Language, StopWords, Synonyms};
+use engine::text::{Analyser, AnalysisLimits, Language, Synonyms};
 
 const DOCS: [(&str, [&str; 5]); 4] = [
     ("d:1", ["Running Foxes", "the quick brown fox jumps over the lazy dog", "red,Dark Blue", "10", "2.35,48.85"]),
@@ -20,7 +21,6 @@ const DOCS: [(&str, [&str; 5]); 4] = [
 struct Fixture {
     schema: Schema,
     options: IndexOptions,
-    stop_words: StopWords,
     synonyms: Synonyms,
     index: Index,
 }
@@ -38,34 +38,38 @@ fn fixture() -> Fixture {
     let fixture = Fixture {
         schema: Schema::with_fields(fields, false).expect("a schema"),
         options: IndexOptions::default(),
-        stop_words: StopWords::default(),
         synonyms: Synonyms::default(),
         index: Index::default(),
     };
     for (key, values) in DOCS {
-        let analyser = fixture.analyser();
-        let mut builder = DocumentBuilder::new(key.as_bytes(), Keep::from(&fixture.options));
-        for (field, value) in fixture.schema.fields().iter().zip(values) {
-            if value.is_empty() {
-                builder.no_value(field);
-            } else {
-                builder.value(field, &analyser, value.as_bytes()).expect("a good value");
-            }
-        }
-        fixture.index.apply_now(Change::Upsert(Box::new(builder.finish()))).expect("in order");
+        let value = |name: &[u8]| {
+            let at = fixture.schema.fields().iter().position(|field| field.identifier() == name)?;
+            Some(values[at].as_bytes()).filter(|value| !value.is_empty())
+        };
+        let document = fixture.reader().document(key.as_bytes(), value).expect("good values");
+        fixture.index.apply_now(Change::Upsert(Box::new(document))).expect("in order");
     }
     fixture
 }
 
 impl Fixture {
     fn analyser(&self) -> Analyser<'_> {
-        Analyser::new(Language::English, &self.stop_words, &self.synonyms, Default::default())
+        Analyser::new(Language::English, &self.options.stop_words, &self.synonyms, AnalysisLimits::default())
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader {
+            schema: &self.schema,
+            options: &self.options,
+            synonyms: &self.synonyms,
+            limits: AnalysisLimits::default(),
+        }
     }
 
     fn node(&self, text: &str) -> Node {
         let ast = parse(text.as_bytes(), Dialect::V2, &Params::default()).expect("a query");
         let options = ResolveOptions { dialect: Dialect::V2, ..ResolveOptions::default() };
-        Node::from(&resolve(&ast, &self.schema, &self.analyser(), &options).expect("it resolves"))
+        plan(&resolve(&ast, &self.schema, &self.analyser(), &options).expect("it resolves"))
     }
 
     fn keys(&self, text: &str) -> Vec<String> {

@@ -1,5 +1,7 @@
 //! What do `INFO` and `IL.STATS` show? One list of figures for both.
 
+use std::sync::atomic::Ordering;
+
 use crate::redis::{self, clients_waiting, Pools};
 use crate::reply::Reply;
 use crate::sync::Summary;
@@ -21,6 +23,30 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
         list.count(&format!("{name}_queued"), pool.queued() as u64);
         list.count(&format!("{name}_running"), pool.running() as u64);
     }
+    let python = crate::python::registry().map(|registry| registry.stats()).unwrap_or_default();
+    for (name, count) in [
+        ("warm", python.warm),
+        ("in_use", python.in_use),
+        ("idle", python.idle),
+        ("ending", python.ending),
+        ("stuck", python.stuck),
+    ] {
+        list.count(&format!("interpreters_{name}"), count as u64);
+    }
+    list.count("interpreters_created", python.created);
+    list.count("interpreters_ended", python.ended);
+    list.count("python_memory", python.memory as u64);
+    let counters = &crate::gears::COUNTERS;
+    for (name, counter) in [
+        ("scripts", &counters.scripts),
+        ("scripts_failed", &counters.scripts_failed),
+        ("executions", &counters.executions),
+        ("aborted", &counters.aborted),
+        ("timeouts", &counters.timeouts),
+    ] {
+        list.count(name, counter.load(Ordering::Relaxed));
+    }
+    list.count("scripts_stuck", crate::gears::stuck() as u64);
     list.count("clients_waiting", clients_waiting() as u64);
     list.0
 }
@@ -28,6 +54,12 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
 /// Sets the histograms and counters back to zero; gauges stay.
 pub(crate) fn reset() {
     redis::reset_stats();
+    let counters = &crate::gears::COUNTERS;
+    for counter in
+        [&counters.scripts, &counters.scripts_failed, &counters.executions, &counters.aborted, &counters.timeouts]
+    {
+        counter.store(0, Ordering::Relaxed);
+    }
 }
 
 #[derive(Default)]

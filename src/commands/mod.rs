@@ -3,6 +3,7 @@
 mod args;
 pub(crate) mod figures;
 mod il;
+mod rg;
 
 use crate::redis::Loader;
 
@@ -11,5 +12,6 @@ use crate::redis::Loader;
 /// # Errors
 /// The command that the server refused.
 pub(crate) fn register(loader: &Loader) -> Result<(), String> {
-    il::register(loader)
+    il::register(loader)?;
+    rg::register(loader)
 }

@@ -31,7 +31,11 @@ unsafe impl Send for BlockedReply {}
 struct Waiting {
     cancel: CancelToken,
     deadline: Option<Instant>,
+    gone: Option<Gone>,
 }
+
+/// Told why the client waits no longer; what it returns answers a client that is still there.
+type Gone = Box<dyn FnOnce(Stop) -> Reply + Send>;
 
 /// The waiting clients, by handle: how the server's callbacks find the job. A leaf lock.
 static WAITING: Lazy<Mutex<HashMap<usize, Waiting>>> = Lazy::new(Mutex::default);
@@ -64,12 +68,28 @@ impl BlockedReply {
         // made here, on the main thread, because making it reads the client.
         unsafe {
             let client = api!(RedisModule_BlockClient(held.ctx(), None, Some(on_timeout), None, millis));
-            with_waiting(|waiting| waiting.insert(client as usize, Waiting { cancel, deadline }));
+            with_waiting(|waiting| waiting.insert(client as usize, Waiting { cancel, deadline, gone: None }));
             api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
             api!(RedisModule_BlockedClientMeasureTimeStart(client));
             let ctx = api!(RedisModule_GetThreadSafeContext(client));
             Self { client, ctx, answered: false }
         }
+    }
+
+    /// Calls `gone` on the main thread, under the lock, when the client stops waiting by itself: the time
+    /// limit, `CLIENT UNBLOCK`, or it went away. The reply that it returns goes to a client that is still
+    /// there, in place of an error. It must take this duty back and [`BlockedReply::release`] it.
+    pub fn when_gone(&self, gone: impl FnOnce(Stop) -> Reply + Send + 'static) {
+        with_waiting(|waiting| {
+            if let Some(client) = waiting.get_mut(&(self.client as usize)) {
+                client.gone = Some(Box::new(gone));
+            }
+        });
+    }
+
+    /// Ends the duty without a reply: the client was answered by the server, or has gone.
+    pub fn release(mut self) {
+        self.answered = true;
     }
 
     /// Answers the client. Where it was answered already (time limit) or has gone, the reply is thrown away.
@@ -113,22 +133,27 @@ unsafe extern "C" fn on_timeout(
             }
             _ => (Stop::Disconnected, "ERR unblocked by CLIENT UNBLOCK, the work was told to stop"),
         });
-        stop(client, reason);
+        let reply = stop(client, reason).map_or_else(|| Reply::error(text), |gone| gone(reason));
         // SAFETY: as above; this is the reply of the client that timed out.
-        unsafe { write::write(ctx, &Reply::error(text)) };
+        unsafe { write::write(ctx, &reply) };
     });
     raw::REDISMODULE_OK as c_int
 }
 
 /// The client has gone (or was unblocked with an error): no reply, but the work must stop.
 unsafe extern "C" fn on_disconnect(_ctx: *mut raw::RedisModuleCtx, client: *mut raw::RedisModuleBlockedClient) {
-    guarded(|| stop(client, Stop::Disconnected));
-}
-
-fn stop(client: *mut raw::RedisModuleBlockedClient, reason: Stop) {
-    with_waiting(|waiting| {
-        if let Some(client) = waiting.get(&(client as usize)) {
-            client.cancel.cancel(reason);
+    guarded(|| {
+        if let Some(gone) = stop(client, Stop::Disconnected) {
+            gone(Stop::Disconnected);
         }
     });
+}
+
+/// Stops the client's work, and returns whom to tell: outside the lock of the table.
+fn stop(client: *mut raw::RedisModuleBlockedClient, reason: Stop) -> Option<Gone> {
+    with_waiting(|waiting| {
+        let client = waiting.get_mut(&(client as usize))?;
+        client.cancel.cancel(reason);
+        client.gone.take()
+    })
 }

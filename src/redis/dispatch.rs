@@ -13,6 +13,7 @@ use std::time::Duration;
 use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
+use super::lane::Client;
 use super::{blocked, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
@@ -68,8 +69,8 @@ static PYTHON: OnceCell<Pool> = OnceCell::new();
 
 /// A worker's stack, of which Rust code needs little.
 const WORKER_STACK: usize = 2 << 20;
-/// A Python worker's stack: the main thread's usual size, for which CPython's recursion limit is made.
-const PYTHON_STACK: usize = 16 << 20;
+/// A Python worker's stack: what `python::STACK_SIZE` asks for. Only what is used takes memory.
+const PYTHON_STACK: usize = 32 << 20;
 
 impl Pools {
     /// The pool; its threads start when it is first used.
@@ -152,7 +153,7 @@ pub fn background(
     let registered = Registered::new(&cancel);
     pool.get().submit(settings::QUEUE_LIMIT.count(), move || {
         let _registered = registered;
-        work(&mut Lane::pooled(db, cancel));
+        work(&mut Lane::pooled(db, cancel, Client::default()));
     })
 }
 
@@ -180,13 +181,13 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     }
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
-    let blocked = BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit);
+    let client = Client::waiting(BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit));
     let refused = pool.submit(usize::MAX, move || {
         let _registered = registered;
-        let mut lane = Lane::pooled(db, job.cancel);
+        let mut lane = Lane::pooled(db, job.cancel, client.clone());
         let reply = run(job.run, &mut lane);
         drop(lane);
-        blocked.finish(&reply);
+        client.answer(&reply);
     });
     // The job was dropped with the duty to answer: the client has its error.
     let _ = refused;

@@ -36,10 +36,24 @@ pub struct ArgDoc {
     pub flag: bool,
 }
 
+/// Which arguments of a command are keys, for ACLs and cluster clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// None.
+    None,
+    /// The first argument, which is only read.
+    FirstRead,
+    /// The first argument, which is read and changed.
+    FirstWritten,
+}
+
 /// A command.
 pub trait Command: 'static {
     /// What the server is told of it.
     const SPEC: CommandSpec;
+
+    /// Which of its arguments are keys.
+    const KEYS: Keys = Keys::None;
 
     /// Parses the call under the server's lock and says what to do. Errors are answered at once.
     fn call(invocation: &Invocation<'_>) -> Outcome;
@@ -141,6 +155,7 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
     let spec = C::SPEC;
+    let place = c_int::from(C::KEYS != Keys::None);
     // SAFETY: the caller's promise; all strings are static or live until the call returns (the
     // server copies the command's info).
     unsafe {
@@ -149,22 +164,22 @@ pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Resu
             spec.name.as_ptr(),
             Some(trampoline::<C>),
             spec.flags.as_ptr(),
-            0,
-            0,
-            0
+            place,
+            place,
+            place
         ));
         if created != raw::REDISMODULE_OK as c_int {
             return Err(format!("the server refused the command {}", spec.name.to_string_lossy()));
         }
         let command = api!(RedisModule_GetCommand(ctx, spec.name.as_ptr()));
-        describe(command, &spec);
+        describe(command, &spec, C::KEYS);
     }
     Ok(())
 }
 
 /// # Safety
 /// `command` is a command of this module, during the load callback.
-unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec) {
+unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec, keys: Keys) {
     /// The layout that this module was compiled for.
     static VERSION: SyncVersion = SyncVersion(raw::RedisModuleCommandInfoVersion {
         // `REDISMODULE_COMMAND_INFO_VERSION`, a macro that the bindings leave out.
@@ -197,7 +212,21 @@ unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec) {
             args.push(arg);
         }
         args.push(std::mem::zeroed());
+        let mut key_specs: [raw::RedisModuleCommandKeySpec; 2] = std::mem::zeroed();
+        key_specs[0].flags = match keys {
+            Keys::FirstRead => u64::from(raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS),
+            _ => u64::from(
+                raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE,
+            ),
+        };
+        key_specs[0].begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
+        key_specs[0].bs.index.pos = 1;
+        key_specs[0].find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
+        key_specs[0].fk.range.keystep = 1;
         let mut info: raw::RedisModuleCommandInfo = std::mem::zeroed();
+        if keys != Keys::None {
+            info.key_specs = key_specs.as_mut_ptr();
+        }
         info.version = &VERSION.0;
         info.summary = spec.summary.as_ptr();
         info.since = c"0.1.0".as_ptr();

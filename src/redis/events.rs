@@ -3,16 +3,45 @@
 
 use std::os::raw::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, dispatch, lock, log, Level};
+use super::{api, dispatch, lock, log, Held, Level};
 
 /// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
 pub type Shutdown = fn();
+
+/// What happened to the server or its data set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ServerEvent {
+    /// The connection of this number has ended.
+    ClientGone(u64),
+    /// A database (`None`: all) was emptied.
+    Flushed(Option<i32>),
+    /// Two databases changed places.
+    Swapped(i32, i32),
+    /// The data set was loaded.
+    Loaded,
+    /// The server has become a primary.
+    BecamePrimary,
+    /// The server has become a replica.
+    BecameReplica,
+}
+
+/// Whom to tell of events. They run under the lock inside the server's own work, so they must not
+/// touch the keyspace: what they want to do there waits for an [`super::Alarm`].
+type Observer = fn(&Held<'_>, ServerEvent);
+
+static OBSERVERS: Mutex<Vec<Observer>> = Mutex::new(Vec::new());
+
+/// Tells `observer` of every event from now on.
+pub fn observe(observer: Observer) {
+    OBSERVERS.lock().unwrap_or_else(PoisonError::into_inner).push(observer);
+}
 
 static SHUTDOWN: OnceCell<Shutdown> = OnceCell::new();
 
@@ -31,9 +60,14 @@ const PROBE_EVERY: Duration = Duration::from_millis(5);
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn subscribe(ctx: *mut raw::RedisModuleCtx, shutdown: Shutdown) -> Result<(), String> {
     let _ = SHUTDOWN.set(shutdown);
-    let events: [(&str, u64, u64, raw::RedisModuleEventCallback); 2] = [
+    let events: [(&str, u64, u64, raw::RedisModuleEventCallback); 7] = [
         ("event loop", raw::REDISMODULE_EVENT_EVENTLOOP, 1, Some(on_event_loop)),
         ("shutdown", raw::REDISMODULE_EVENT_SHUTDOWN, 1, Some(on_shutdown)),
+        ("client", raw::REDISMODULE_EVENT_CLIENT_CHANGE, 1, Some(on_change)),
+        ("flush", raw::REDISMODULE_EVENT_FLUSHDB, 1, Some(on_change)),
+        ("swap", raw::REDISMODULE_EVENT_SWAPDB, 1, Some(on_change)),
+        ("loading", raw::REDISMODULE_EVENT_LOADING, 1, Some(on_change)),
+        ("role", raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, 1, Some(on_change)),
     ];
     for (name, id, version, callback) in events {
         let event = raw::RedisModuleEvent { id, dataver: version };
@@ -84,6 +118,52 @@ unsafe extern "C" fn on_shutdown(
             log(Level::Warning, "Interlock: a job did not stop in time, the server shuts down without it");
         }
     });
+}
+
+/// An event that observers may want.
+unsafe extern "C" fn on_change(
+    ctx: *mut raw::RedisModuleCtx,
+    event: raw::RedisModuleEvent,
+    subevent: u64,
+    data: *mut c_void,
+) {
+    guarded(|| {
+        // SAFETY: the server's own data for this event, valid during the callback.
+        let Some(event) = (unsafe { read_event(event.id, subevent, data) }) else {
+            return;
+        };
+        // SAFETY: the lock is held during the callback, and its context valid.
+        let held = unsafe { Held::new(ctx) };
+        let observers = OBSERVERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        observers.iter().for_each(|observer| observer(&held, event));
+    });
+}
+
+/// # Safety
+/// `data` is what the server gave with the event.
+unsafe fn read_event(id: u64, subevent: u64, data: *const c_void) -> Option<ServerEvent> {
+    // SAFETY: the server's structs for these events (their first version, which is asked for).
+    unsafe {
+        match (id, subevent) {
+            (raw::REDISMODULE_EVENT_CLIENT_CHANGE, raw::REDISMODULE_SUBEVENT_CLIENT_CHANGE_DISCONNECTED) => {
+                Some(ServerEvent::ClientGone((*data.cast::<raw::RedisModuleClientInfo>()).id))
+            }
+            (raw::REDISMODULE_EVENT_FLUSHDB, raw::REDISMODULE_SUBEVENT_FLUSHDB_END) => {
+                let db = (*data.cast::<raw::RedisModuleFlushInfo>()).dbnum;
+                Some(ServerEvent::Flushed((db >= 0).then_some(db)))
+            }
+            (raw::REDISMODULE_EVENT_SWAPDB, _) => {
+                let swap = &*data.cast::<raw::RedisModuleSwapDbInfo>();
+                Some(ServerEvent::Swapped(swap.dbnum_first, swap.dbnum_second))
+            }
+            (raw::REDISMODULE_EVENT_LOADING, raw::REDISMODULE_SUBEVENT_LOADING_ENDED) => Some(ServerEvent::Loaded),
+            (raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, role) => {
+                let primary = role == raw::REDISMODULE_EVENT_REPLROLECHANGED_NOW_MASTER;
+                Some(if primary { ServerEvent::BecamePrimary } else { ServerEvent::BecameReplica })
+            }
+            _ => None,
+        }
+    }
 }
 
 /// Runs `work` on the main thread, under the lock, soon. Any thread; never waits.

@@ -43,4 +43,39 @@ impl Held<'_> {
         // SAFETY: the lock is held and the context valid.
         unsafe { super::api!(RedisModule_GetSelectedDb(self.ctx)) }
     }
+
+    /// Runs `work` with database `db` chosen, and chooses the former one again.
+    ///
+    /// # Errors
+    /// When the server has no such database; `work` was not run then.
+    pub(super) fn in_db<R>(&self, db: i32, work: impl FnOnce() -> R) -> Result<R, String> {
+        let before = self.db();
+        if before == db {
+            return Ok(work());
+        }
+        self.select(db)?;
+        let result = work();
+        self.select(before)?;
+        Ok(result)
+    }
+
+    /// Whether this server takes its data from another one.
+    pub fn is_replica(&self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_SLAVE)
+    }
+
+    /// Whether the data set is being loaded.
+    pub fn is_loading(&self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LOADING)
+    }
+
+    /// Whether the server is a node of a cluster.
+    pub fn in_cluster(&self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)
+    }
+
+    fn has(&self, flag: u32) -> bool {
+        // SAFETY: the lock is held and the context valid.
+        unsafe { super::api!(RedisModule_GetContextFlags(self.ctx)) as u32 & flag != 0 }
+    }
 }

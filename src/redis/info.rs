@@ -32,7 +32,7 @@ unsafe extern "C" fn on_info(ctx: *mut raw::RedisModuleInfoCtx, for_crash_report
     if for_crash_report != 0 {
         return;
     }
-    let Some(sections) = SECTIONS.get().and_then(|sections| guarded(sections)) else {
+    let Some(sections) = SECTIONS.get().and_then(guarded) else {
         return;
     };
     for section in sections {

@@ -11,19 +11,39 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, ThreadId};
 use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
-use super::{lock, Held, LockGuard};
+use super::{lock, BlockedReply, Held, LockGuard};
+use crate::reply::Reply;
 use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
 /// A job's way to the server.
 pub struct Lane {
     door: Arc<Door>,
+    client: Client,
+}
+
+/// The client that waits for a job, for whoever has to answer it before the job ends.
+#[derive(Clone, Default)]
+pub struct Client(Arc<Mutex<Option<BlockedReply>>>);
+
+impl Client {
+    pub(super) fn waiting(client: BlockedReply) -> Self {
+        Self(Arc::new(Mutex::new(Some(client))))
+    }
+
+    /// Answers the client, unless it was answered or there is none.
+    pub fn answer(&self, reply: &Reply) {
+        let client = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(client) = client {
+            client.finish(reply);
+        }
+    }
 }
 
 /// The way to the server for a job's scripts and their threads.
@@ -64,7 +84,9 @@ impl fmt::Display for Denied {
         match self {
             Denied::Stopped(stop) => write!(f, "stopped: {stop}"),
             Denied::Closed => f.write_str("the script has ended, its threads can't use the server any more"),
-            Denied::OtherThread => f.write_str("only the script's main thread can use the server inside MULTI, Lua and SAFEMODE"),
+            Denied::OtherThread => {
+                f.write_str("only the script's main thread can use the server inside MULTI, Lua and SAFEMODE")
+            }
             Denied::NoLock => f.write_str("the server can't be used here"),
         }
     }
@@ -84,14 +106,16 @@ thread_local! {
 
 impl Lane {
     /// The pooled lane, on database `db`.
-    pub fn pooled(db: i32, cancel: CancelToken) -> Self {
-        Self { door: Arc::new(Door { inline: None, db, cancel, open: AtomicBool::new(true) }) }
+    pub(super) fn pooled(db: i32, cancel: CancelToken, client: Client) -> Self {
+        let door = Door { inline: None, db, cancel, open: AtomicBool::new(true) };
+        Self { door: Arc::new(door), client }
     }
 
     /// The inline lane, on the database of the context behind `held`, which outlives the lane.
     pub(super) fn inline(held: &Held<'_>, cancel: CancelToken) -> Self {
         let inline = Inline { ctx: held.ctx(), thread: thread::current().id() };
-        Self { door: Arc::new(Door { inline: Some(inline), db: held.db(), cancel, open: AtomicBool::new(true) }) }
+        let door = Door { inline: Some(inline), db: held.db(), cancel, open: AtomicBool::new(true) };
+        Self { door: Arc::new(door), client: Client::default() }
     }
 
     /// Whether the job runs on the main thread and is atomic.
@@ -107,6 +131,11 @@ impl Lane {
     /// What stops the job.
     pub fn cancel(&self) -> &CancelToken {
         &self.door.cancel
+    }
+
+    /// The client that waits for the job; nobody in the inline lane.
+    pub fn client(&self) -> Client {
+        self.client.clone()
     }
 
     /// The same way in, for scripts and their threads.

@@ -6,7 +6,7 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, events, info, lock, log, options, InfoSection, Level, Shutdown};
+use super::{api, events, info, lock, log, node, options, types, InfoSection, KeyType, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -44,6 +44,15 @@ impl Loader {
     pub fn command<C: Command>(&self) -> Result<(), String> {
         // SAFETY: a `Loader` lives only during the load callback.
         unsafe { register::<C>(self.ctx) }
+    }
+
+    /// Registers a data type.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn data_type<T: KeyType>(&self) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { types::register::<T>(self.ctx) }
     }
 }
 
@@ -102,6 +111,9 @@ unsafe fn load(
         let detached = api!(RedisModule_GetDetachedThreadSafeContext(ctx));
         lock::set_module_ctx(detached);
         lock::set_main_thread();
+        node::learn();
+        // Every read of a file is checked ([`types`]), so that a broken one is refused instead of ending the server.
+        api!(RedisModule_SetModuleOptions(ctx, raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS as c_int));
         options::register(ctx, module.settings, module.changed)?;
         (module.commands)(&Loader { ctx })?;
         info::register(ctx, module.info);
@@ -125,7 +137,7 @@ fn check_api() -> Result<(), String> {
     let missing = missing!(
         RedisModule_RegisterNumericConfig RedisModule_EventLoopAddOneShot RedisModule_SetCommandInfo
         RedisModule_ACLCheckKeyPermissions RedisModule_GetAbsExpire RedisModule_CallReplyVerbatim
-        RedisModule_BlockedClientMeasureTimeStart
+        RedisModule_BlockedClientMeasureTimeStart RedisModule_GetDbIdFromIO RedisModule_GetToDbIdFromOptCtx
     );
     match missing.iter().find(|(_, missing)| *missing) {
         Some((name, _)) => Err(format!("the server lacks {name}: Redis 7.0 or Valkey 8 is needed")),

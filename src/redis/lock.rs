@@ -17,7 +17,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{self, Thread};
+use std::thread::{self, Thread, ThreadId};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::OnceCell;
@@ -268,8 +268,16 @@ pub(super) fn main_entered() {
     }
 }
 
+static MAIN_ID: OnceCell<ThreadId> = OnceCell::new();
+
+/// Whether the calling thread is the main thread.
+pub(super) fn on_main_thread() -> bool {
+    MAIN_ID.get() == Some(&thread::current().id())
+}
+
 /// Remembers the calling thread as the main thread.
 pub(super) fn set_main_thread() {
+    let _ = MAIN_ID.set(thread::current().id());
     // SAFETY: no arguments, no memory.
     let tid = unsafe { libc::syscall(libc::SYS_gettid) };
     let _ = MAIN.syscall.set(File::open(format!("/proc/self/task/{tid}/syscall")).ok());

@@ -9,6 +9,7 @@
 mod acl;
 mod blocked;
 mod call;
+mod clients;
 mod dispatch;
 mod entry;
 mod events;
@@ -18,25 +19,37 @@ mod lane;
 mod load;
 mod lock;
 mod log;
+mod memory;
+mod node;
 mod options;
+mod replicate;
 mod scan;
+mod timer;
+mod typed;
+mod types;
 mod values;
 mod write;
 
 pub use acl::KeyAccess;
 pub use blocked::BlockedReply;
 pub use call::{call, Args};
+pub use clients::{client_info, ClientInfo};
 pub use dispatch::{background, clients_waiting, Job, Outcome, Pools, Wait};
-pub use entry::{ArgDoc, Command, CommandSpec, Invocation};
-pub use events::{on_main_thread, Shutdown};
+pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
+pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
 pub use held::Held;
 pub use info::InfoSection;
-pub use lane::{Denied, Door, Lane, Slice};
+pub use lane::{Client, Denied, Door, Lane, Slice};
 pub use load::{on_load, on_unload, Loader, ServerModule};
 pub use lock::{reset_stats, stats, LockGuard, LockStats};
 pub use log::{log, Level};
 
+pub use memory::{server_allocator, ServerAllocator};
+pub use node::node_id;
 pub use scan::{KeyRef, KeysCursor};
+pub use timer::Alarm;
+pub use typed::{delete, expiry, get, put, serves, Expiry, Found};
+pub use types::{KeyType, KeyTypeHandle};
 pub use values::{read_value, type_of};
 
 /// Calls a function of the module API that the load check has found present ([`load`]).

@@ -148,6 +148,10 @@ impl Offer<'_, '_> {
     }
 }
 
+/// Terms of a union up to which the bounds of blocks are asked for: with more of them the stretches
+/// that all blocks have in common are too short to be worth it.
+const BLOCKWISE: usize = 8;
+
 /// A union of terms of which some lead and others only follow.
 struct MaxScore<'a> {
     /// Those that can give least first.
@@ -158,6 +162,8 @@ struct MaxScore<'a> {
     sums: Vec<f64>,
     /// Those before it cannot make a document good enough by themselves.
     leading: usize,
+    /// Up to this document the blocks of all together may give enough.
+    hopeful_to: Option<DocId>,
     /// What each gives for the current document, by place in the query: added up in that order, so
     /// that a sum does not depend on which of them led.
     values: Vec<f64>,
@@ -174,7 +180,7 @@ impl<'a> MaxScore<'a> {
         }
         let values = vec![0.0; ranked.len()];
         let (places, cursors) = ranked.into_iter().map(|(_, place, cursor)| (place, cursor)).unzip();
-        Self { cursors, places, sums, leading: 0, values }
+        Self { cursors, places, sums, leading: 0, hopeful_to: None, values }
     }
 
     /// The next document that may be good enough, or [`END`].
@@ -183,12 +189,27 @@ impl<'a> MaxScore<'a> {
             while self.leading < self.cursors.len() && self.sums[self.leading + 1] <= floor {
                 self.leading += 1;
             }
-            // One leader: its blocks can be passed over if the followers cannot make up for them.
-            if self.leading + 1 == self.cursors.len() {
-                return self.cursors[self.leading].skip_blocks(floor - self.sums[self.leading]);
+        }
+        loop {
+            let doc = self.cursors[self.leading..].iter().map(Cursor::doc).min().unwrap_or(END);
+            let Some(floor) = floor.filter(|_| self.cursors.len() <= BLOCKWISE) else { return doc };
+            if doc == END || self.hopeful_to.is_some_and(|hopeful_to| doc <= hopeful_to) {
+                return doc;
+            }
+            let (mut bound, mut up_to) = (0.0, END - 1);
+            for cursor in &mut self.cursors {
+                let part = cursor.bound(doc);
+                bound += part.score;
+                up_to = up_to.min(part.up_to);
+            }
+            if bound > floor {
+                self.hopeful_to = Some(up_to);
+                return doc;
+            }
+            for cursor in &mut self.cursors[self.leading..] {
+                cursor.seek(up_to + 1);
             }
         }
-        self.cursors[self.leading..].iter().map(Cursor::doc).min().unwrap_or(END)
     }
 
     /// What a document is worth, and the leaders move past it. `None` when it turns out that it is

@@ -10,7 +10,6 @@ pub mod all;
 pub mod budget;
 pub mod build;
 pub mod filter;
-mod from_query;
 pub mod ids;
 pub mod intersect;
 pub mod not;

@@ -5,7 +5,6 @@
 //! points; a byte that is not valid UTF-8 counts as one character of its own, except that a wildcard
 //! takes a stray continuation byte for part of the character before it.
 
-use crate::query::{ExpansionKind, Wildcard, WildcardPiece};
 use smallvec::SmallVec;
 
 /// A compiled clause.
@@ -70,18 +69,6 @@ enum Inner {
     },
 }
 
-impl From<&ExpansionKind> for Pattern {
-    fn from(kind: &ExpansionKind) -> Self {
-        match kind {
-            ExpansionKind::Prefix(part) => Self::prefix(part),
-            ExpansionKind::Suffix(part) => Self::suffix(part),
-            ExpansionKind::Infix(part) => Self::infix(part),
-            ExpansionKind::Wildcard { pattern, .. } => Self::compiled(pattern),
-            ExpansionKind::Fuzzy { text, distance } => Self::fuzzy(text.as_bytes(), *distance),
-        }
-    }
-}
-
 /// Stands for a byte that is not part of a character; no code point has this value.
 const NO_CHAR: u32 = u32::MAX;
 
@@ -129,16 +116,6 @@ impl Pattern {
             }
         }
         Self { kind: Kind::Wildcard(tokens) }
-    }
-
-    /// Terms that match a wildcard that is compiled already.
-    pub fn compiled(wildcard: &Wildcard) -> Self {
-        let token = |piece: &WildcardPiece| match piece {
-            WildcardPiece::Byte(byte) => Token::Byte(*byte),
-            WildcardPiece::AnyCharacter => Token::AnyChar,
-            WildcardPiece::AnyRun => Token::Star,
-        };
-        Self { kind: Kind::Wildcard(wildcard.pieces().iter().map(token).collect()) }
     }
 
     /// Terms at most `distance` insertions, deletions and replacements of characters away; three are

@@ -1,6 +1,7 @@
 //! Where in a text are the words that a query asks for?
 
-use crate::query::{ClauseKind, ExpansionKind, Query};
+use crate::dict::pattern::Pattern;
+use crate::query::{ClauseKind, Query};
 use crate::schema::FieldMask;
 use crate::text::{Term, TermKind, Token, Tokens};
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::ops::Range;
 #[derive(Debug)]
 pub struct Matcher<'q> {
     terms: [HashMap<&'q str, usize>; 4],
-    patterns: Vec<(&'q ExpansionKind, usize)>,
+    patterns: Vec<(Pattern, usize)>,
 }
 
 impl<'q> Matcher<'q> {
@@ -36,7 +37,7 @@ impl<'q> Matcher<'q> {
                 }
                 ClauseKind::Expansion(expansion) if expansion.max_terms > 0 => {
                     count += 1;
-                    matcher.patterns.push((&expansion.kind, count));
+                    matcher.patterns.push((expansion.kind.pattern(), count));
                 }
                 _ => {}
             }
@@ -54,7 +55,7 @@ impl<'q> Matcher<'q> {
         let term = self.terms[slot(token.kind)].get(token.text).copied();
         term.or_else(|| {
             let mut patterns = self.patterns.iter().filter(|_| token.kind == TermKind::Word);
-            patterns.find(|(pattern, _)| pattern.matches(token.text.as_bytes())).map(|&(_, word)| word)
+            patterns.find(|(pattern, _)| pattern.matches(token.text.as_bytes())).map(|(_, word)| *word)
         })
     }
 

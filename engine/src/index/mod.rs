@@ -7,7 +7,6 @@
 //!
 //! Lock order: writer, keys, state, pins.
 
-mod analyse;
 pub mod document;
 mod keys;
 mod maintain;

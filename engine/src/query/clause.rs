@@ -3,9 +3,10 @@
 //! The tree that an index executes: fields are known, words are terms, stop words are gone.
 
 use super::ast::Attributes;
-use super::{GeoRadius, NumericRange, Wildcard};
-use crate::schema::{FieldId, FieldMask, ALL_FIELDS};
-use crate::text::{within_distance, Term};
+use super::{GeoRadius, NumericRange};
+use crate::dict::pattern::Pattern;
+use crate::schema::{FieldId, FieldKind, FieldMask, Schema, ALL_FIELDS};
+use crate::text::Term;
 
 /// A query bound to a schema and a language.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,6 +66,20 @@ impl Clause {
         Self { kind, fields: ALL_FIELDS, weight: 1.0, written: Attributes::default() }
     }
 
+    /// The documents with a number in `range` in the field that queries call `name` (`FILTER`); none
+    /// when there is no such numeric field.
+    pub fn numeric(schema: &Schema, name: &[u8], range: NumericRange) -> Self {
+        let field = searchable(schema, name, |kind| matches!(kind, FieldKind::Numeric));
+        Self::new(ClauseKind::Numeric { field, name: name.to_vec(), range })
+    }
+
+    /// The documents with a point in `circle` in the field that queries call `name` (`GEOFILTER`); none
+    /// when there is no such geo field.
+    pub fn geo(schema: &Schema, name: &[u8], circle: GeoRadius) -> Self {
+        let field = searchable(schema, name, |kind| matches!(kind, FieldKind::Geo));
+        Self::new(ClauseKind::Geo { field, name: name.to_vec(), circle })
+    }
+
     /// Calls `see` with this clause and those in it, outermost first, but not with what a `-` clause
     /// excludes.
     pub fn visit<'c>(&'c self, see: &mut impl FnMut(&'c Clause)) {
@@ -77,6 +92,12 @@ impl Clause {
             _ => {}
         }
     }
+}
+
+/// The field that queries call `name`, when it is of the right type and can be searched.
+pub(super) fn searchable(schema: &Schema, name: &[u8], fits: impl Fn(&FieldKind) -> bool) -> Option<FieldId> {
+    let field = schema.by_attribute(name)?;
+    (field.definition.indexed && fits(&field.definition.kind)).then_some(field.id)
 }
 
 /// What a clause asks for.
@@ -172,9 +193,9 @@ pub enum ExpansionKind {
     Infix(Vec<u8>),
     /// Terms that match a pattern.
     Wildcard {
-        /// The pattern, to be matched.
-        pattern: Wildcard,
-        /// The pattern, as it was written.
+        /// `*` any run of characters, `?` any one, a backslash before what stands for itself.
+        pattern: Vec<u8>,
+        /// The pattern as it was written.
         written: Vec<u8>,
     },
     /// Terms at a Levenshtein distance of at most `distance` code points.
@@ -187,25 +208,14 @@ pub enum ExpansionKind {
 }
 
 impl ExpansionKind {
-    /// Whether `term`, a word or a tag in its normal form, is one of those that it stands for.
-    pub fn matches(&self, term: &[u8]) -> bool {
+    /// The pattern, compiled: what dictionaries are walked with, and words compared with.
+    pub fn pattern(&self) -> Pattern {
         match self {
-            Self::Prefix(part) => term.starts_with(part),
-            Self::Suffix(part) => term.ends_with(part),
-            Self::Infix(part) => part.is_empty() || term.windows(part.len()).any(|window| window == part.as_slice()),
-            Self::Wildcard { pattern, .. } => pattern.matches(term),
-            Self::Fuzzy { text, distance } => {
-                std::str::from_utf8(term).is_ok_and(|term| within_distance(text, term, usize::from(*distance)))
-            }
-        }
-    }
-
-    /// What every such term starts with: where a scan of a sorted dictionary begins and ends.
-    pub fn common_prefix(&self) -> Vec<u8> {
-        match self {
-            Self::Prefix(part) => part.clone(),
-            Self::Wildcard { pattern, .. } => pattern.prefix(),
-            Self::Suffix(_) | Self::Infix(_) | Self::Fuzzy { .. } => Vec::new(),
+            Self::Prefix(part) => Pattern::prefix(part),
+            Self::Suffix(part) => Pattern::suffix(part),
+            Self::Infix(part) => Pattern::infix(part),
+            Self::Wildcard { pattern, .. } => Pattern::wildcard(pattern),
+            Self::Fuzzy { text, distance } => Pattern::fuzzy(text.as_bytes(), *distance),
         }
     }
 }

@@ -1,27 +1,10 @@
 //! Which numbers, and which points, does a filter let through?
 
+use crate::columns::numeric::NumericRange;
 use crate::error::QueryError;
 use crate::text::{number, Point};
 
-/// An interval of numbers. One whose lower bound is above its upper bound is empty, not an error.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct NumericRange {
-    /// The lower bound.
-    pub min: f64,
-    /// The upper bound.
-    pub max: f64,
-    /// Whether the lower bound itself is outside.
-    pub min_exclusive: bool,
-    /// Whether the upper bound itself is outside.
-    pub max_exclusive: bool,
-}
-
 impl NumericRange {
-    /// The numbers from `min` to `max`, both inside.
-    pub fn inclusive(min: f64, max: f64) -> Self {
-        Self { min, max, min_exclusive: false, max_exclusive: false }
-    }
-
     /// Reads the bounds of a `FILTER`: numbers, `(` before one that is outside, `inf`.
     ///
     /// # Errors
@@ -30,13 +13,6 @@ impl NumericRange {
         let (low, min_exclusive) = bound(min).ok_or_else(|| QueryError::LowerBound(min.to_vec()))?;
         let (high, max_exclusive) = bound(max).ok_or_else(|| QueryError::UpperBound(max.to_vec()))?;
         Ok(Self { min: low, max: high, min_exclusive, max_exclusive })
-    }
-
-    /// Whether `value` is in the interval. No interval holds "not a number".
-    pub fn contains(&self, value: f64) -> bool {
-        let above = if self.min_exclusive { value > self.min } else { value >= self.min };
-        let below = if self.max_exclusive { value < self.max } else { value <= self.max };
-        above && below
     }
 }
 

@@ -1,10 +1,11 @@
 //! What do a query's words mean in one index?
 
 use super::ast::{Ast, Exact, Node, NodeKind, Pattern, TagValue, Word};
-use super::{Clause, ClauseKind, Dialect, Expansion, ExpansionKind, Query, TagMatch, Wildcard};
+use super::clause::searchable;
+use super::{Clause, ClauseKind, Dialect, Expansion, ExpansionKind, Query, TagMatch};
 use crate::error::QueryError;
 use crate::limits;
-use crate::schema::{Field, FieldId, FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
+use crate::schema::{Field, FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
 use crate::text::{normalise, normalise_tag, Analyser, Term, TermKind};
 
 /// How the words of a query are to be understood.
@@ -134,16 +135,8 @@ impl Resolver<'_> {
                 None => return Ok(None),
                 Some(clause) => ClauseKind::Optional(Box::new(clause)),
             },
-            NodeKind::Numeric { field, range } => ClauseKind::Numeric {
-                field: self.field(field, |kind| matches!(kind, FieldKind::Numeric)),
-                name: field.clone(),
-                range: *range,
-            },
-            NodeKind::Geo { field, circle } => ClauseKind::Geo {
-                field: self.field(field, |kind| matches!(kind, FieldKind::Geo)),
-                name: field.clone(),
-                circle: *circle,
-            },
+            NodeKind::Numeric { field, range } => Clause::numeric(self.schema, field, *range).kind,
+            NodeKind::Geo { field, circle } => Clause::geo(self.schema, field, *circle).kind,
             NodeKind::Tag { field, values } => self.tag(field, values),
             NodeKind::Missing { field } => match self.schema.by_attribute(field) {
                 Some(known) if known.definition.index_missing => {
@@ -232,7 +225,7 @@ impl Resolver<'_> {
             Pattern::Suffix(part) => (ExpansionKind::Suffix(normal(part)), self.is_long_enough(part)),
             Pattern::Infix(part) => (ExpansionKind::Infix(normal(part)), self.is_long_enough(part)),
             Pattern::Wildcard(written) => {
-                (ExpansionKind::Wildcard { pattern: Wildcard::new(written, normal), written: written.clone() }, true)
+                (ExpansionKind::Wildcard { pattern: normal_wildcard(written, normal), written: written.clone() }, true)
             }
             Pattern::Fuzzy(word, distance) => {
                 let text = String::from_utf8_lossy(&normal(word)).into();
@@ -247,7 +240,7 @@ impl Resolver<'_> {
     }
 
     fn tag(&self, name: &[u8], values: &[TagValue]) -> ClauseKind {
-        let field = self.field(name, |kind| matches!(kind, FieldKind::Tag(_)));
+        let field = searchable(self.schema, name, |kind| matches!(kind, FieldKind::Tag(_)));
         let default = TagOptions::default();
         let options = field.and_then(|id| self.schema.field(id).tag()).unwrap_or(&default);
         let values = values.iter().map(|value| match value {
@@ -257,11 +250,6 @@ impl Resolver<'_> {
         ClauseKind::Tag { field, name: name.to_vec(), values: values.collect() }
     }
 
-    /// The field that queries call `name`, when it is of the right type.
-    fn field(&self, name: &[u8], fits: impl Fn(&FieldKind) -> bool) -> Option<FieldId> {
-        self.schema.by_attribute(name).filter(|field| fits(&field.definition.kind)).map(|field| field.id)
-    }
-
     fn mask(&self, names: &[Vec<u8>]) -> FieldMask {
         names.iter().filter_map(|name| self.schema.by_attribute(name)).map(Field::mask).fold(0, |all, mask| all | mask)
     }
@@ -269,4 +257,32 @@ impl Resolver<'_> {
     fn is_dropped(&self, word: &str) -> bool {
         self.options.drop_stop_words && self.analyser.is_stop_word(word)
     }
+}
+
+/// A wildcard pattern whose literal parts are in the form of terms, with a backslash before what in
+/// them would be a wildcard.
+fn normal_wildcard(written: &[u8], normal: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let (mut out, mut literal) = (Vec::with_capacity(written.len()), Vec::new());
+    let flush = |literal: &mut Vec<u8>, out: &mut Vec<u8>| {
+        for byte in normal(literal) {
+            if matches!(byte, b'*' | b'?' | b'\\') {
+                out.push(b'\\');
+            }
+            out.push(byte);
+        }
+        literal.clear();
+    };
+    let mut bytes = written.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'*' | b'?' => {
+                flush(&mut literal, &mut out);
+                out.push(byte);
+            }
+            b'\\' => literal.extend(bytes.next()),
+            _ => literal.push(byte),
+        }
+    }
+    flush(&mut literal, &mut out);
+    out
 }

@@ -1,8 +1,7 @@
 //! Which terms does a text give, and where?
 //!
 //! One word gives up to four kinds of term at the same position. The kinds live in one dictionary
-//! and are told apart by the first byte of their key ([`TermKind::key_into`]), which no word can
-//! start with because control characters are dropped from words.
+//! and are told apart by the first byte of their key ([`TermKind::key_into`]).
 
 use super::normalise::{cut, normalise_into};
 use super::phonetic::phonetic_code;
@@ -10,6 +9,7 @@ use super::tokeniser::{unescape_into, Words};
 use super::{Language, Stemmer, StopWords, Synonyms};
 use crate::limits;
 use crate::schema::TextOptions;
+use std::borrow::Cow;
 use std::ops::Range;
 
 /// What a term is of the word that it was made from.
@@ -36,24 +36,45 @@ impl TermKind {
         }
     }
 
-    /// The byte with which keys of this kind start; `None` for words, whose keys are the words.
-    /// Words never start with one of these, so a scan over words starts after them.
-    pub fn key_prefix(self) -> Option<u8> {
-        match self {
-            Self::Word => None,
-            Self::Stem => Some(1),
-            Self::Phonetic => Some(2),
-            Self::Synonym => Some(3),
+    /// The kind whose keys start with `byte`; none but words do with any other.
+    fn of_sign(byte: u8) -> Option<Self> {
+        match byte {
+            b'+' => Some(Self::Stem),
+            b'<' => Some(Self::Phonetic),
+            b'~' => Some(Self::Synonym),
+            _ => None,
         }
     }
 
-    /// Writes the dictionary's key of a term into `key`, replacing what is there.
+    /// Writes the dictionary's key of a term into `key`, replacing what is there: the text after its
+    /// sign. A word that starts with a sign, which takes a backslash to write, gets [`ESCAPE`] before
+    /// it, so that no two terms have one key.
     pub fn key_into(self, text: &str, key: &mut Vec<u8>) {
         key.clear();
-        key.extend(self.key_prefix());
+        if self == Self::Word {
+            let sign = text.bytes().next().and_then(Self::of_sign);
+            key.extend(sign.map(|_| ESCAPE));
+        }
+        key.extend_from_slice(self.sign().as_bytes());
         key.extend_from_slice(text.as_bytes());
     }
+
+    /// The kind and the text of the term that has this key.
+    pub fn of_key(key: &[u8]) -> (Self, &[u8]) {
+        match key {
+            [ESCAPE, word @ ..] => (Self::Word, word),
+            [sign, text @ ..] => match Self::of_sign(*sign) {
+                Some(kind) => (kind, text),
+                None => (Self::Word, key),
+            },
+            [] => (Self::Word, key),
+        }
+    }
 }
+
+/// Stands in keys before a word that starts with a sign. It is a control character, which no word
+/// holds.
+const ESCAPE: u8 = 1;
 
 /// A term: text and kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -169,8 +190,12 @@ impl<'a> Analyser<'a> {
 
     /// The stem of a normalised word that is long enough to have one; it may be the word itself.
     pub fn stem(&self, word: &str) -> Option<Box<str>> {
+        self.stem_of(word).map(Box::from)
+    }
+
+    fn stem_of<'w>(&self, word: &'w str) -> Option<Cow<'w, str>> {
         let stemmer = self.stemmer.filter(|_| word.len() >= self.limits.min_stem_bytes)?;
-        Some(stemmer.stem(word)).filter(|stem| !stem.is_empty()).map(Box::from)
+        Some(stemmer.stem(word)).filter(|stem| !stem.is_empty())
     }
 
     /// The sound of a normalised word that is long enough to have one.
@@ -248,9 +273,11 @@ impl Tokens<'_> {
                 }
                 Step::Stem => {
                     self.step = Step::Sound;
-                    let stem = self.options.stem.then(|| self.analyser.stem(&self.word)).flatten();
+                    let stem = if self.options.stem { self.analyser.stem_of(&self.word) } else { None };
                     if let Some(stem) = stem.filter(|stem| **stem != *self.word) {
-                        return Some(self.derive(&stem, TermKind::Stem));
+                        self.derived.clear();
+                        self.derived.push_str(&stem);
+                        return Some(TermKind::Stem);
                     }
                 }
                 Step::Sound => {

@@ -20,18 +20,49 @@ pub fn normalise(text: &[u8]) -> String {
 
 /// Appends the normal form of `text` to `out`.
 pub fn normalise_into(text: &[u8], out: &mut String) {
-    if text.is_ascii() {
-        out.extend(
-            text.iter().filter(|byte| !byte.is_ascii_control()).map(|byte| char::from(byte.to_ascii_lowercase())),
-        );
+    let start = out.len();
+    if let Some(plain) = std::str::from_utf8(text).ok().filter(|_| text.iter().all(|byte| (b' '..=b'~').contains(byte)))
+    {
+        out.push_str(plain);
+        out[start..].make_ascii_lowercase();
         return;
     }
     let decoded = String::from_utf8_lossy(text);
+    for c in decoded.chars() {
+        match simple(c) {
+            Some(c) => out.push(c),
+            None => {
+                out.truncate(start);
+                normalise_fully(&decoded, out);
+                return;
+            }
+        }
+    }
+}
+
+/// The normal form by the tables of Unicode.
+fn normalise_fully(text: &str, out: &mut String) {
     // Decomposing first lets folding see the letters inside ligatures, full-width and mathematical
     // forms; what folding takes apart is composed again at the end.
-    out.extend(
-        decoded.chars().filter(|&c| !is_dropped(c)).nfkd().default_case_fold().nfkc().filter(|&c| !is_dropped(c)),
-    );
+    let folded = text.chars().filter(|&c| !is_dropped(c)).nfkd().default_case_fold().nfkc();
+    out.extend(folded.filter(|&c| !is_dropped(c)));
+}
+
+/// The normal form of a character that has one by itself, whatever stands beside it: letters of
+/// common alphabets and ideographs, which is nearly all text. A text of such characters needs no
+/// tables.
+fn simple(c: char) -> Option<char> {
+    match c {
+        ' '..='~' => Some(c.to_ascii_lowercase()),
+        // Without sharp s.
+        'À'..='Ö' | 'Ø'..='Þ' => char::from_u32(u32::from(c) + 32),
+        'à'..='ö' | 'ø'..='ÿ' => Some(c),
+        // Without what decomposes or folds to two: dotted I, ligature ij, l with a dot, n after an
+        // apostrophe, long s.
+        'Ā'..='į' | 'Ĵ'..='ľ' | 'Ł'..='ň' | 'Ŋ'..='ž' | 'Ѐ'..='џ' => c.to_lowercase().next(),
+        'ぁ'..='ゖ' | 'ァ'..='ヺ' | '\u{4e00}'..='\u{9fff}' | '가'..='힣' => Some(c),
+        _ => None,
+    }
 }
 
 /// Case-folds `text` and leaves everything else as it is, bytes that are not UTF-8 too: the form of
@@ -113,6 +144,17 @@ mod tests {
         assert_eq!(term, "");
     }
 
+    #[test]
+    fn each_simple_character_is_what_the_tables_say() {
+        for c in (0..0x11_0000).filter_map(char::from_u32) {
+            if let Some(folded) = simple(c) {
+                let mut general = String::new();
+                normalise_fully(c.encode_utf8(&mut [0; 4]), &mut general);
+                assert_eq!(folded.to_string(), general, "{c:?}");
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn normalising_twice_changes_nothing(text in any::<String>()) {
@@ -124,6 +166,13 @@ mod tests {
         fn the_ascii_path_agrees_with_the_general_one(text in "[ -~\\x00-\\x1f]{0,20}") {
             let general: String = normalise(format!("é{text}").as_bytes());
             prop_assert_eq!(format!("é{}", normalise(text.as_bytes())), general);
+        }
+
+        #[test]
+        fn simple_characters_agree_with_the_tables(text in "[ -~À-žЀ-џぁ-ゖァ-ヺ一-十가-깅]{0,20}") {
+            let mut general = String::new();
+            normalise_fully(&text, &mut general);
+            prop_assert_eq!(normalise(text.as_bytes()), general);
         }
 
         #[test]

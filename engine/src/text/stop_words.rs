@@ -3,6 +3,7 @@
 use super::normalise::normalise;
 use crate::error::SchemaError;
 use crate::limits;
+use rustc_hash::FxHashSet;
 use std::collections::BTreeSet;
 
 /// The words that are skipped when a list is not given.
@@ -14,13 +15,15 @@ const DEFAULT: [&str; 33] = [
 /// A set of words, normalised as terms are, that are neither indexed nor searched.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StopWords {
-    words: BTreeSet<Box<str>>,
+    words: FxHashSet<Box<str>>,
+    /// Bytes of the longest: most words of a text are longer, and need not be looked up.
+    longest: usize,
     custom: bool,
 }
 
 impl Default for StopWords {
     fn default() -> Self {
-        Self { words: DEFAULT.into_iter().map(Box::from).collect(), custom: false }
+        Self::new(DEFAULT.into_iter().map(Box::from).collect(), false)
     }
 }
 
@@ -30,16 +33,20 @@ impl StopWords {
     /// # Errors
     /// When there are more than [`limits::MAX_STOP_WORDS`].
     pub fn custom<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, SchemaError> {
-        let words: BTreeSet<Box<str>> = words.into_iter().map(|word| normalise(word).into_boxed_str()).collect();
+        let words: FxHashSet<Box<str>> = words.into_iter().map(|word| normalise(word).into_boxed_str()).collect();
         if words.len() > limits::MAX_STOP_WORDS {
             return Err(SchemaError::TooManyStopWords);
         }
-        Ok(Self { words, custom: true })
+        Ok(Self::new(words, true))
+    }
+
+    fn new(words: FxHashSet<Box<str>>, custom: bool) -> Self {
+        Self { longest: words.iter().map(|word| word.len()).max().unwrap_or(0), words, custom }
     }
 
     /// Whether `term`, normalised, is a stop word.
     pub fn contains(&self, term: &str) -> bool {
-        self.words.contains(term)
+        term.len() <= self.longest && self.words.contains(term)
     }
 
     /// Whether the user gave the list: only then does `FT.INFO` show it.
@@ -49,7 +56,7 @@ impl StopWords {
 
     /// The words in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.words.iter().map(AsRef::as_ref)
+        self.words.iter().map(AsRef::as_ref).collect::<BTreeSet<_>>().into_iter()
     }
 }
 

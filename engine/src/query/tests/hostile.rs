@@ -2,6 +2,14 @@
 
 use super::*;
 
+/// Parses only: what comes after is bounded by the number of clauses.
+fn read(text: &[u8]) {
+    let params = Params::from_words([&b"p"[..], b"5"]).unwrap();
+    for dialect in [Dialect::V1, Dialect::V2] {
+        let _ = parse(text, dialect, &params);
+    }
+}
+
 fn run(text: &[u8]) {
     for dialect in [Dialect::V1, Dialect::V2] {
         let options = ResolveOptions { dialect, ..Default::default() };
@@ -55,17 +63,17 @@ fn a_megabyte_of_anything_ends() {
         "-(",
         "\"a\" ",
     ] {
-        run(piece.repeat((1 << 20) / piece.len()).as_bytes());
+        read(piece.repeat((1 << 20) / piece.len()).as_bytes());
     }
-    run(&vec![0xff; 1 << 20]);
-    run(&vec![0; 1 << 20]);
+    read(&vec![0xff; 1 << 20]);
+    read(&vec![0; 1 << 20]);
 }
 
 #[test]
 fn nesting_and_length_are_limited() {
     let nested = |depth: usize| tree(&("(".repeat(depth) + "aa" + &")".repeat(depth)), Dialect::V2);
-    assert_eq!(nested(200), "aa");
-    assert_eq!(nested(201), "Syntax error at offset 201: more than 200 levels of nesting");
+    assert_eq!(nested(100), "aa");
+    assert_eq!(nested(101), "Syntax error at offset 101: more than 100 levels of nesting");
     for dialect in [Dialect::V1, Dialect::V2] {
         assert!(tree(&"-".repeat(1000), dialect).contains("levels of nesting"));
         assert!(tree(&("@t:".repeat(1000) + "aa"), dialect).contains("levels of nesting"));
@@ -75,6 +83,28 @@ fn nesting_and_length_are_limited() {
         assert!(
             matches!(query(&long, &verbatim(dialect)).unwrap().root.kind, ClauseKind::Or(list) if list.len() == 1001)
         );
+    }
+}
+
+/// The deepest trees that are accepted fit on a stack a fraction of a worker's.
+#[test]
+fn the_deepest_queries_need_little_stack() {
+    let deepest = |open: &str, close: &str| {
+        let levels = |count: usize| format!("{}aa{}", open.repeat(count), close.repeat(count));
+        (1..=100).map(levels).take_while(|text| query(text, &verbatim(Dialect::V2)).is_ok()).last()
+    };
+    for (open, close) in [("(", ")"), ("-(~", ")"), ("(a @t:(-b|", "))"), ("@t:(a|b -", " c)"), ("~", "")] {
+        let text = deepest(open, close).unwrap();
+        let thread = std::thread::Builder::new().stack_size(1 << 20).spawn(move || {
+            for dialect in [Dialect::V1, Dialect::V2] {
+                if let Ok(query) = query(&text, &verbatim(dialect)) {
+                    plan(&query);
+                    explain(&query, &schema());
+                    assert_eq!(query.clone(), query);
+                }
+            }
+        });
+        thread.unwrap().join().unwrap();
     }
 }
 

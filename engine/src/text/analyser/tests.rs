@@ -72,7 +72,12 @@ fn keys_of_kinds_never_meet() {
     let keys: Vec<_> = [TermKind::Word, TermKind::Stem, TermKind::Phonetic, TermKind::Synonym]
         .map(|kind| Term::new(kind, "+x").key())
         .into();
-    assert_eq!(keys, [&b"+x"[..], b"\x01+x", b"\x02+x", b"\x03+x"]);
+    assert_eq!(keys, [&b"\x01+x"[..], b"++x", b"<+x", b"~+x"]);
+    assert_eq!(Term::word("x").key(), b"x");
+    assert_eq!(TermKind::of_key(b"\x01+x"), (TermKind::Word, &b"+x"[..]));
+    assert_eq!(TermKind::of_key(b"+x"), (TermKind::Stem, &b"x"[..]));
+    assert_eq!(TermKind::of_key(b"x"), (TermKind::Word, &b"x"[..]));
+    assert_eq!(TermKind::of_key(b""), (TermKind::Word, &b""[..]));
 }
 
 proptest! {

@@ -1,0 +1,119 @@
+"""What does a Python function cost, and what does everybody else notice of it?
+
+Latency of the smallest script with the warm pool on and off; calls a second of one script that shares
+its interpreter (SCOPE script) beside the same in Lua; and a KeysReader over 1,000,000 keys (N=) with
+PING beside it and the memory it took.
+
+    make bench N=1000000            # or: .venv/bin/python benches/scripts.py
+"""
+
+import os
+import sys
+import threading
+import time
+
+from measure import PING_COLUMNS, Pings, Report, Server, percentile, plot, throughput
+
+N = int(os.environ.get("N", 1_000_000))
+CALLS = int(os.environ.get("CALLS", 300))
+CLIENTS = 50
+
+
+def latencies(server, pause, *words):
+    """Seconds of CALLS calls, one after the other."""
+    client = server.client()
+    times = []
+    for _ in range(CALLS):
+        at = time.perf_counter()
+        client.execute_command(*words)
+        times.append(time.perf_counter() - at)
+        time.sleep(pause)
+    return sorted(times)
+
+
+def warm_pool(report, server):
+    client = server.client()
+    rows = []
+    for size in (4, 0):
+        client.config_set("search.warm-interpreters", size)
+        time.sleep(1)
+        for name, pause in (("one call every 50 ms", 0.05), ("back to back", 0)):
+            times = latencies(server, pause, "RG.PYEXECUTE", "1")
+            rows.append([f"warm-interpreters {size}", name]
+                        + [f"{percentile(times, p) * 1000:.3f}" for p in (50, 99)] + [f"{times[-1] * 1000:.3f}"])
+    times = latencies(server, 0, "RG.PYEXECUTE", "1", "SCOPE", "script")
+    rows.append(["SCOPE script", "back to back"]
+                + [f"{percentile(times, p) * 1000:.3f}" for p in (50, 99)] + [f"{times[-1] * 1000:.3f}"])
+    client.config_set("search.warm-interpreters", 4)
+    report.say(f"Latency of `RG.PYEXECUTE 1`, {CALLS} calls from one client, ms.")
+    report.table(["interpreters", "how", "p50", "p99", "max"], rows)
+
+
+def calls_a_second(report, server):
+    client = server.client()
+    client.set("x", "value")
+    rows = []
+    for name, requests, command in [
+        ("Python, SCOPE script: nothing", 100_000, ("RG.PYEXECUTE", "1", "SCOPE", "script")),
+        ("Python, SCOPE script: one GET", 100_000, ("RG.PYEXECUTE", "execute('GET', 'x')", "SCOPE", "script")),
+        ("Python, SCOPE call: one GET", 1_000, ("RG.PYEXECUTE", "execute('GET', 'x')")),
+        ("Lua: one GET", 100_000, ("EVAL", "return redis.call('GET', 'x')", "0")),
+    ]:
+        [row] = throughput(server.port, CLIENTS, requests, *command)
+        rows.append([name, f"{float(row['rps']):,.0f}", row["p50_latency_ms"], row["p99_latency_ms"]])
+    report.say(f"Calls a second from {CLIENTS} connections.")
+    report.table(["script", "calls/s", "p50 ms", "p99 ms"], rows)
+
+
+def keys_reader(report, server):
+    client = server.client()
+    client.flushall()
+    client.execute_command("DEBUG", "POPULATE", N, "key", 16)
+    with Pings(server.port) as idle:
+        time.sleep(4)
+    before = server.rss()
+    highest = [before]
+    done = threading.Event()
+
+    def watch():
+        while not done.is_set():
+            highest.append(server.rss())
+            time.sleep(0.02)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    client.execute_command("IL.STATS", "RESET")
+    rows, series = [idle.row("idle")], [("idle", idle.samples)]
+    slow = server.client(socket_timeout=600)
+    for name, script in [
+        ("count()", "GB('KeysReader').count().run()"),
+        ("filter, count()", "GB('KeysReader').filter(lambda x: x['key'].endswith('7')).count().run()"),
+    ]:
+        at = time.perf_counter()
+        with Pings(server.port) as pings:
+            reply = slow.execute_command("RG.PYEXECUTE", script)
+        seconds = time.perf_counter() - at
+        rows.append(pings.row(f"KeysReader {name} -> {reply[0][0].decode()}, {N / seconds:,.0f} keys/s"))
+        series.append((name, pings.samples))
+    done.set()
+    watcher.join()
+    info = server.info_interlock()
+    report.table(PING_COLUMNS, rows)
+    report.say(f"Longest hold of the server's lock: {float(info['slice_hold_us_max']):.0f} us. "
+               f"Resident memory: {before / 1e6:.0f} MB before, {max(highest) / 1e6:.0f} MB at most.")
+    path = plot("scripts", series, f"PING beside a KeysReader over {N:,} keys")
+    if path:
+        report.say(f"Plot: {path.name}")
+
+
+def main():
+    report = Report("scripts", f"make bench N={N}")
+    with Server("PYTHON-TIME-LIMIT", "0") as server:
+        warm_pool(report, server)
+        calls_a_second(report, server)
+        keys_reader(report, server)
+    print(f"written to {report.path}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

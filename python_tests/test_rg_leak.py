@@ -1,0 +1,106 @@
+"""Does anything stay behind? Thousands of scripts of every kind, then everything as before."""
+
+import itertools
+import os
+import threading
+
+import pytest
+
+from gears import interpreters, script, wait_freed
+from helpers import config, plain, reply_or_error, wait_until
+
+COUNT = int(os.environ.get("INTERLOCK_LEAK_SCRIPTS", "2000"))
+
+KINDS = {
+    "functions": ["def f(x):\n    return x + 1\nclass C:\n    def g(self): return f(1)\nassert C().g() == 2"],
+    "imports": ["import json, re, threading, collections\njson.dumps([1])"],
+    "raises": ["def f():\n    raise ValueError([f] * 10)\nf()"],
+    "a run": [script(records="range(10)", steps=".map(lambda x: [x] * 3).count()")],
+    "a failing run": [script(records="range(10)", steps=".map(lambda x: 1 / 0)")],
+    "a cycle": ["x = []\nx.append(x)\nx.append(lambda: x)"],
+    "a thread": ["import threading\nt = threading.Thread(target=lambda: execute('PING'))\nt.start()\nt.join()"],
+    "a syntax error": ["def"],
+    "execute": ["for i in range(5): execute('SET', 'k%d' % i, 'x' * 100)"],
+    "stopped": ["while True: pass", "TIMEOUT", "30"],
+    "big": ["x = bytearray(1 << 20)"],
+    "in shared mode": ["def f(): return 1\nx = [f() for _ in range(100)]", "ISOLATION", "shared"],
+}
+
+
+def resident(server):
+    """The resident memory of the server's process, in bytes."""
+    with open(f"/proc/{server.process.pid}/statm") as statm:
+        return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def run_many(server, count, clients=4):
+    commands = itertools.islice(itertools.cycle(KINDS.values()), count)
+    lock = threading.Lock()
+
+    def work():
+        client = server.client()
+        while True:
+            with lock:
+                command = next(commands, None)
+            if command is None:
+                client.close()
+                return
+            reply_or_error(lambda: client.execute_command("RG.PYEXECUTE", *command))
+
+    threads = [threading.Thread(target=work) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(600)
+        assert not thread.is_alive()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_thousands_of_scripts_leave_nothing_behind(new_server, record_property):
+    server = new_server("WARM-INTERPRETERS", 4)
+    r = server.client()
+
+    def settled():
+        wait_freed(r, 60)
+        wait_until(lambda: sum(e["state"] == "warm" for e in interpreters(r)) == 4, 60)
+        return resident(server)
+
+    run_many(server, COUNT // 4)
+    sizes = [settled()]
+    threads = len(os.listdir(f"/proc/{server.process.pid}/task"))
+    for _ in range(3):
+        run_many(server, COUNT // 4)
+        sizes.append(settled())
+    record_property("resident_mb", [size >> 20 for size in sizes])
+    print("resident MB after each quarter:", [size >> 20 for size in sizes])
+
+    found = interpreters(r)
+    assert sum(entry["state"] == "warm" for entry in found) == 4
+    assert not [entry for entry in found if entry["state"] not in ("warm", "idle") and entry["isolation"] != "shared"]
+    assert plain(r.execute_command("RG.DUMPEXECUTIONS")) == []
+    assert plain(r.execute_command("RG.PYDUMPSESSIONS")) == []
+    assert len(os.listdir(f"/proc/{server.process.pid}/task")) <= threads + 4
+    # A plateau: the last half may not grow by more than a little.
+    assert sizes[-1] - sizes[1] < 48 << 20, sizes
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
+def test_a_few_of_each_kind(server, r, kind):
+    for _ in range(10):
+        reply_or_error(lambda: r.execute_command("RG.PYEXECUTE", *kind))
+    wait_freed(r, 20)
+
+
+def test_interpreters_kept_for_scripts_are_bounded(r):
+    for n in range(100):
+        r.execute_command("RG.PYEXECUTE", f"x = {n}  # kept", "SCOPE", "script")
+    wait_freed(r)
+    assert sum(entry["state"] == "idle" for entry in interpreters(r)) < 80
+
+
+def test_a_burst_refills_the_warm_pool(server, r):
+    with config(r, warm_interpreters=4):
+        run_many(server, 40, clients=8)
+        wait_freed(r, 30)
+        wait_until(lambda: sum(e["state"] == "warm" for e in interpreters(r)) == 4, 30)

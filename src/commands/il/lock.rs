@@ -1,0 +1,220 @@
+//! `IL.LOCK`, `IL.UNLOCK`, `IL.RENEW`, `IL.LOCKINFO`: a re-entrant, fair, leased lock.
+
+use std::time::Duration;
+
+use crate::commands::args::{is_word, shown, Args};
+use crate::coordination::{self, Info, Lock as LockState, LockRequest, Refusal, Waiting};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Keys, Outcome};
+use crate::reply::Reply;
+
+/// The longest time that can be given, in milliseconds: later times have no place in the server's files.
+const LONGEST: i64 = 1 << 45;
+
+/// Reads a time in milliseconds.
+pub(super) fn millis(args: &mut Args<'_>, of: &str, min: i64) -> Result<i64, String> {
+    let millis = args.number(of, min)?;
+    if millis > LONGEST {
+        return Err(format!("ERR {of} must be at most {LONGEST} ms"));
+    }
+    Ok(millis)
+}
+
+/// Reads `WAIT ms`: 0 is for ever, as for the server's own blocking commands.
+pub(super) fn wait(args: &mut Args<'_>) -> Result<Waiting, String> {
+    Ok(match millis(args, "WAIT", 0)? {
+        0 => Waiting::Forever,
+        millis => Waiting::For(Duration::from_millis(millis.unsigned_abs())),
+    })
+}
+
+/// An integer of a reply.
+pub(super) fn number(number: u64) -> Reply {
+    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+/// The reply for what was done, or the error for why it was refused.
+pub(super) fn answer<T>(result: Result<T, Refusal>, reply: impl FnOnce(T) -> Reply) -> Outcome {
+    Outcome::Reply(result.map_or_else(Refusal::reply, reply))
+}
+
+pub(super) const fn plain(name: &'static std::ffi::CStr) -> ArgDoc {
+    ArgDoc { name, token: None, optional: false, flag: false }
+}
+
+pub(super) const fn option(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
+    ArgDoc { name, token: Some(token), optional: true, flag: false }
+}
+
+pub(super) const fn word(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
+    ArgDoc { name, token: Some(token), optional: true, flag: true }
+}
+
+/// `IL.LOCK name owner [WAIT ms] [LEASE ms] [SESSION]`
+pub(super) struct Lock;
+
+impl Command for Lock {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"il.lock",
+        flags: c"write deny-oom blocking",
+        arity: -3,
+        summary: c"Takes a lock for an owner, waiting in line for it if asked to; returns its fencing token and depth.",
+        args: &[
+            plain(c"name"),
+            plain(c"owner"),
+            option(c"wait", c"WAIT"),
+            option(c"lease", c"LEASE"),
+            word(c"session", c"SESSION"),
+        ],
+    };
+    const KEYS: Keys = Keys::FirstWritten;
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        match parse_lock(invocation) {
+            Ok((name, request, wait)) => coordination::meet(invocation, name, request, wait),
+            Err(error) => Outcome::Reply(Reply::error(error)),
+        }
+    }
+}
+
+fn parse_lock<'a>(invocation: &'a Invocation<'_>) -> Result<(&'a [u8], LockRequest, Waiting), String> {
+    let mut args = Args::new(invocation.args());
+    let name = args.value("IL.LOCK")?;
+    let owner = args.value("IL.LOCK")?.to_vec();
+    let mut request = LockRequest { owner, lease: None, session: None };
+    let mut patience = Waiting::No;
+    while let Some(option) = args.next() {
+        if is_word(option, "WAIT") {
+            patience = wait(&mut args)?;
+        } else if is_word(option, "LEASE") {
+            request.lease = Some(millis(&mut args, "LEASE", 1)?);
+        } else if is_word(option, "SESSION") {
+            let client = invocation.client().ok_or("ERR SESSION needs a connection, a script has none")?;
+            request.session = Some(coordination::session_of(client.id));
+        } else {
+            return Err(format!("ERR unknown option '{}', expected WAIT, LEASE or SESSION", shown(option)));
+        }
+    }
+    Ok((name, request, patience))
+}
+
+/// `IL.UNLOCK name owner`
+pub(super) struct Unlock;
+
+impl Command for Unlock {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"il.unlock",
+        flags: c"write",
+        arity: 3,
+        summary: c"Leaves a lock once; returns how often its owner still has to.",
+        args: &[plain(c"name"), plain(c"owner")],
+    };
+    const KEYS: Keys = Keys::FirstWritten;
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let [name, owner] = invocation.args() else {
+            return Outcome::Reply(Reply::error("ERR wrong number of arguments for 'il.unlock' command"));
+        };
+        answer(coordination::leave(&invocation.held, name, owner), number)
+    }
+}
+
+/// `IL.RENEW name owner LEASE ms`, for a lock, or with the token in the owner's place for a computation
+pub(super) struct Renew;
+
+impl Command for Renew {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"il.renew",
+        flags: c"write",
+        arity: 5,
+        summary: c"Gives a lock, or a computation that goes on, a new lease from now on.",
+        args: &[
+            plain(c"name"),
+            plain(c"owner"),
+            ArgDoc { name: c"lease", token: Some(c"LEASE"), optional: false, flag: false },
+        ],
+    };
+    const KEYS: Keys = Keys::FirstWritten;
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let mut args = Args::new(invocation.args());
+        let (Some(name), Some(owner), Some(option)) = (args.next(), args.next(), args.next()) else {
+            return Outcome::Reply(Reply::error("ERR wrong number of arguments for 'il.renew' command"));
+        };
+        if !is_word(option, "LEASE") {
+            return Outcome::Reply(Reply::error(format!("ERR unknown option '{}', expected LEASE", shown(option))));
+        }
+        let lease = match millis(&mut args, "LEASE", 1) {
+            Ok(lease) => lease,
+            Err(error) => return Outcome::Reply(Reply::error(error)),
+        };
+        let held = &invocation.held;
+        if coordination::is_once(held, name) {
+            return match super::once::token(owner) {
+                Ok(token) => answer(coordination::renew_once(held, name, token, lease), |()| Reply::ok()),
+                Err(error) => Outcome::Reply(Reply::error(error)),
+            };
+        }
+        answer(coordination::renew_lock(held, name, owner, lease), |(token, depth)| {
+            Reply::Array(vec![number(token), number(depth)])
+        })
+    }
+}
+
+/// How many of those who wait are listed.
+const LISTED: usize = 100;
+
+/// `IL.LOCKINFO name`
+pub(super) struct LockInfo;
+
+impl Command for LockInfo {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"il.lockinfo",
+        flags: c"readonly fast",
+        arity: 2,
+        summary: c"Tells who holds a lock, since when, for how long, and who waits for it.",
+        args: &[plain(c"name")],
+    };
+    const KEYS: Keys = Keys::FirstRead;
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let name = invocation.args().first().copied().unwrap_or_default();
+        answer(coordination::lock_info(&invocation.held, name, LISTED), |info| show(&info))
+    }
+}
+
+fn show(info: &Info<LockState>) -> Reply {
+    let lock = info.value.as_ref();
+    let or_null = |value: Option<Reply>| value.unwrap_or(Reply::Null);
+    let line = info.first.iter().map(|(owner, waited)| {
+        Reply::map([("owner", Reply::bulk(owner.as_slice())), ("waited_ms", Reply::Int(*waited))])
+    });
+    Reply::map([
+        ("state", Reply::bulk(if lock.is_some() { "held" } else { "free" })),
+        ("owner", or_null(lock.map(|lock| Reply::bulk(lock.owner.as_slice())))),
+        ("depth", number(lock.map_or(0, |lock| lock.depth))),
+        ("token", or_null(lock.map(|lock| number(lock.token)))),
+        ("since_ms", or_null(lock.map(|lock| Reply::Int(lock.since)))),
+        ("lease_ms", or_null(info.expiry.map(|at| Reply::Int((at - info.now).max(0))))),
+        ("session", or_null(lock.and_then(|lock| lock.session).map(|session| number(session.client)))),
+        ("waiting", number(info.waiting as u64)),
+        ("line", Reply::Array(line.collect())),
+    ])
+}
+
+/// `IL._LOCK name state expiry`: how replicas and the AOF learn of a lock
+pub(super) struct RestoreLock;
+
+impl Command for RestoreLock {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"il._lock",
+        flags: c"write admin",
+        arity: 4,
+        summary: c"Stores the state of a lock. Internal: for replicas and the AOF.",
+        args: &[plain(c"name"), plain(c"state"), plain(c"expiry")],
+    };
+    const KEYS: Keys = Keys::FirstWritten;
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        super::once::restore::<LockState>(invocation)
+    }
+}

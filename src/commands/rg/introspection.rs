@@ -1,0 +1,137 @@
+//! `RG.PYSTATS`, `RG.PYDUMPSESSIONS`, `RG.PYDUMPINTERPRETERS`: what Python is doing.
+
+use std::sync::Arc;
+
+use super::LOOKS;
+use crate::commands::args::{is_word, shown};
+use crate::gears::{sessions, Session};
+use crate::python;
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
+use crate::reply::Reply;
+
+fn int(number: u64) -> Reply {
+    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+pub(super) struct PyStats;
+
+impl Command for PyStats {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.pystats",
+        flags: LOOKS,
+        arity: -1,
+        summary: c"Returns the memory that Python has allocated.",
+        args: &[],
+    };
+
+    fn call(_invocation: &Invocation<'_>) -> Outcome {
+        let memory = python::memory_totals();
+        Outcome::Reply(Reply::Array(vec![
+            Reply::bulk("TotalAllocated"),
+            int(memory.total),
+            Reply::bulk("PeakAllocated"),
+            int(memory.peak),
+            Reply::bulk("CurrAllocated"),
+            int(memory.current),
+        ]))
+    }
+}
+
+pub(super) struct DumpSessions;
+
+impl Command for DumpSessions {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.pydumpsessions",
+        flags: LOOKS,
+        arity: -1,
+        summary: c"Lists the sessions of scripts that are alive.",
+        args: &[
+            ArgDoc { name: c"verbose", token: Some(c"VERBOSE"), optional: true, flag: true },
+            ArgDoc { name: c"dead", token: Some(c"DEAD"), optional: true, flag: true },
+            ArgDoc { name: c"sessions", token: Some(c"SESSIONS"), optional: true, flag: false },
+        ],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let mut dead = false;
+        let mut args = invocation.args().iter();
+        while let Some(word) = args.next() {
+            if is_word(word, "DEAD") {
+                dead = true;
+            } else if is_word(word, "SESSIONS") {
+                let named = args.map(|id| {
+                    let id = String::from_utf8_lossy(id);
+                    sessions().get(&id).map_or_else(
+                        || Reply::bulk(format!("Session {id} does not exists")),
+                        |session| entry(&session, false),
+                    )
+                });
+                return Outcome::Reply(Reply::Array(named.collect()));
+            } else if !is_word(word, "VERBOSE") {
+                // VERBOSE shows registrations and requirements at length; sessions have none yet.
+                return Outcome::Reply(Reply::error(format!("Unknown option {}", shown(word))));
+            }
+        }
+        Outcome::Reply(Reply::Array(sessions().all(dead).iter().map(|session| entry(session, dead)).collect()))
+    }
+}
+
+fn entry(session: &Arc<Session>, dead: bool) -> Reply {
+    Reply::Array(vec![
+        Reply::bulk("ID"),
+        Reply::bulk(session.id.clone()),
+        Reply::bulk("sessionDescription"),
+        session.description.clone().map_or(Reply::Null, Reply::bulk),
+        Reply::bulk("refCount"),
+        // Without the owner that is looking at it.
+        int(Arc::strong_count(session).saturating_sub(1) as u64),
+        Reply::bulk("linked"),
+        Reply::bulk(if dead { "None" } else { "primary" }),
+        Reply::bulk("dead"),
+        Reply::bulk(if dead { "true" } else { "false" }),
+        Reply::bulk("requirementInstallationNeeded"),
+        Reply::Int(0),
+        Reply::bulk("requirements"),
+        Reply::Array(Vec::new()),
+        Reply::bulk("registrations"),
+        Reply::Array(Vec::new()),
+    ])
+}
+
+pub(super) struct DumpInterpreters;
+
+impl Command for DumpInterpreters {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.pydumpinterpreters",
+        flags: LOOKS,
+        arity: 1,
+        summary: c"Lists the Python interpreters.",
+        args: &[],
+    };
+
+    fn call(_invocation: &Invocation<'_>) -> Outcome {
+        let entry = |info: python::InterpreterInfo| {
+            Reply::map([
+                ("id", int(info.id)),
+                ("isolation", Reply::bulk(info.isolation.name())),
+                ("gil", Reply::bulk(if info.own_gil { "own" } else { "shared" })),
+                (
+                    "scope",
+                    Reply::bulk(match info.scope {
+                        None => "none",
+                        Some(python::Scope::Call) => "call",
+                        Some(python::Scope::Script(_)) => "script",
+                    }),
+                ),
+                ("state", Reply::bulk(info.state.name())),
+                ("owners", int(info.owners as u64)),
+                ("running", int(info.running as u64)),
+                ("runs", int(info.runs)),
+                ("memory", int(info.memory as u64)),
+                ("age_ms", int(info.age_ms)),
+            ])
+        };
+        let list = python::registry().map(|registry| registry.dump()).unwrap_or_default();
+        Outcome::Reply(Reply::Array(list.into_iter().map(entry).collect()))
+    }
+}

@@ -1,0 +1,26 @@
+//! `RG.*`: the RedisGears 1.x interface.
+
+mod config;
+mod executions;
+mod introspection;
+mod pyexecute;
+
+use crate::redis::Loader;
+
+/// Flags of commands that only look at the module's own state.
+const LOOKS: &std::ffi::CStr = c"readonly";
+
+pub(super) fn register(loader: &Loader) -> Result<(), String> {
+    loader.command::<pyexecute::PyExecute>()?;
+    loader.command::<executions::Dump>()?;
+    loader.command::<executions::Get>()?;
+    loader.command::<executions::Results>()?;
+    loader.command::<executions::ResultsBlocking>()?;
+    loader.command::<executions::Drop>()?;
+    loader.command::<executions::Abort>()?;
+    loader.command::<config::Get>()?;
+    loader.command::<config::Set>()?;
+    loader.command::<introspection::PyStats>()?;
+    loader.command::<introspection::DumpSessions>()?;
+    loader.command::<introspection::DumpInterpreters>()
+}

@@ -1,0 +1,188 @@
+//! `RG.PYEXECUTE script [options]`: runs a Python script.
+//!
+//! ```text
+//! RG.PYEXECUTE script [UNBLOCKING] [UPGRADE] [ID id] [REPLACE_WITH id] [DESCRIPTION text]
+//!     [ISOLATION subinterpreter|shared] [SCOPE call|script] [TIMEOUT ms] [MAXMEMORY bytes]
+//!     [FORCE_REINSTALL_REQUIREMENTS] [REQUIREMENTS requirement ...]
+//! ```
+
+use std::time::Duration;
+
+use crate::commands::args::{is_word, shown, Args};
+use crate::gears::{is_valid_id, run_script, sessions, ScriptRequest};
+use crate::python::Isolation;
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use crate::reply::Reply;
+use crate::settings;
+use crate::sync::CancelToken;
+
+pub(super) struct PyExecute;
+
+const fn option(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr, flag: bool) -> ArgDoc {
+    ArgDoc { name, token: Some(token), optional: true, flag }
+}
+
+impl Command for PyExecute {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.pyexecute",
+        // A script may write; the effects of its commands are what is replicated.
+        flags: c"may-replicate",
+        arity: -2,
+        summary: c"Runs a Python script in an interpreter of its own.",
+        args: &[
+            ArgDoc { name: c"script", token: None, optional: false, flag: false },
+            option(c"unblocking", c"UNBLOCKING", true),
+            option(c"upgrade", c"UPGRADE", true),
+            option(c"id", c"ID", false),
+            option(c"replace-with", c"REPLACE_WITH", false),
+            option(c"description", c"DESCRIPTION", false),
+            option(c"isolation", c"ISOLATION", false),
+            option(c"scope", c"SCOPE", false),
+            option(c"timeout", c"TIMEOUT", false),
+            option(c"maxmemory", c"MAXMEMORY", false),
+        ],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        match start(invocation) {
+            Ok(job) => Outcome::Job(job),
+            Err(error) => Outcome::Reply(Reply::error(error)),
+        }
+    }
+}
+
+fn start(invocation: &Invocation<'_>) -> Result<Job, String> {
+    let options = Options::parse(invocation.args())?;
+    let cancel = CancelToken::new();
+    let session = sessions().open(
+        options.id,
+        options.description,
+        options.upgrade,
+        options.replace.as_deref(),
+        cancel.clone(),
+    )?;
+    let limit = options.limit;
+    let request = ScriptRequest {
+        source: options.source,
+        unblocking: options.unblocking,
+        isolation: options.isolation,
+        by_script: options.by_script,
+        max_memory: options.max_memory,
+        limit,
+        session,
+    };
+    let inline_limit = settings::PYTHON_INLINE_LIMIT.millis();
+    Ok(Job {
+        pool: Pools::Python,
+        limit: None,
+        inline_limit: [limit, inline_limit].into_iter().flatten().min(),
+        cancel,
+        run: Box::new(move |lane| {
+            if !lane.is_inline() {
+                // Counted from here: time in the queue is not the script's.
+                lane.cancel().set_limit(limit);
+            }
+            run_script(request, lane)
+        }),
+    })
+}
+
+/// The options, as far as they were given.
+struct Options {
+    source: Vec<u8>,
+    unblocking: bool,
+    upgrade: bool,
+    id: Option<String>,
+    replace: Option<String>,
+    description: Option<String>,
+    isolation: Isolation,
+    by_script: bool,
+    limit: Option<Duration>,
+    max_memory: Option<u64>,
+}
+
+impl Options {
+    fn parse(args: &[&[u8]]) -> Result<Self, String> {
+        let mut args = Args::new(args);
+        let mut options = Self {
+            source: args.next().unwrap_or_default().to_vec(),
+            unblocking: false,
+            upgrade: false,
+            id: None,
+            replace: None,
+            description: None,
+            isolation: if settings::ISOLATION.is_on() { Isolation::Shared } else { Isolation::Subinterpreter },
+            by_script: false,
+            limit: settings::PYTHON_TIME_LIMIT.millis(),
+            max_memory: Some(settings::PYTHON_MAX_MEMORY.get().unsigned_abs()).filter(|&bytes| bytes > 0),
+        };
+        while let Some(word) = args.next() {
+            options.read(word, &mut args)?;
+        }
+        Ok(options)
+    }
+
+    fn read(&mut self, word: &[u8], args: &mut Args<'_>) -> Result<(), String> {
+        if is_word(word, "UNBLOCKING") {
+            self.unblocking = true;
+        } else if is_word(word, "UPGRADE") {
+            self.upgrade = true;
+        } else if is_word(word, "FORCE_REINSTALL_REQUIREMENTS") {
+            // Nothing to do without requirements, which are refused below.
+        } else if is_word(word, "ID") {
+            self.id = Some(id(args.next().ok_or("ID is missing")?)?);
+        } else if is_word(word, "REPLACE_WITH") {
+            self.replace = Some(id(args.next().ok_or("REPLACE_WITH is missing")?)?);
+        } else if is_word(word, "DESCRIPTION") {
+            let text = args.next().ok_or("DESCRIPTION is missing")?;
+            self.description = Some(String::from_utf8_lossy(text).into_owned());
+        } else if is_word(word, "ISOLATION") {
+            let value = args.next().ok_or("ISOLATION is missing")?;
+            self.isolation = match value {
+                _ if is_word(value, "subinterpreter") => Isolation::Subinterpreter,
+                _ if is_word(value, "shared") => Isolation::Shared,
+                _ => return Err(format!("ISOLATION must be subinterpreter or shared, not '{}'", shown(value))),
+            };
+        } else if is_word(word, "SCOPE") {
+            let value = args.next().ok_or("SCOPE is missing")?;
+            self.by_script = match value {
+                _ if is_word(value, "call") => false,
+                _ if is_word(value, "script") => true,
+                _ => return Err(format!("SCOPE must be call or script, not '{}'", shown(value))),
+            };
+        } else if is_word(word, "TIMEOUT") {
+            let millis = number("TIMEOUT", "a number of milliseconds, 0 for no limit", args)?;
+            self.limit = Some(millis).filter(|&millis| millis > 0).map(Duration::from_millis);
+        } else if is_word(word, "MAXMEMORY") {
+            let bytes = number("MAXMEMORY", "a number of bytes such as 64mb, 0 for no limit", args)?;
+            self.max_memory = Some(bytes).filter(|&bytes| bytes > 0);
+        } else if is_word(word, "REQUIREMENTS") {
+            if !args.rest().is_empty() {
+                return Err("REQUIREMENTS can not be installed yet by this version".to_owned());
+            }
+        } else {
+            return Err(format!("Unknown arguments were given: {}", shown(word)));
+        }
+        Ok(())
+    }
+}
+
+fn id(bytes: &[u8]) -> Result<String, String> {
+    std::str::from_utf8(bytes)
+        .ok()
+        .filter(|id| is_valid_id(id))
+        .map(str::to_owned)
+        .ok_or_else(|| "ID must be compose of: ['A'-'Z' | 'a'-'z' | '0' - '9' | '-' | '_']".to_owned())
+}
+
+fn number(of: &str, expected: &str, args: &mut Args<'_>) -> Result<u64, String> {
+    let value = args.next().ok_or_else(|| format!("{of} is missing"))?;
+    let parsed = std::str::from_utf8(value).ok().and_then(|text| {
+        if of == "MAXMEMORY" {
+            settings::parse_bytes(text)
+        } else {
+            text.parse().ok().filter(|&number| number >= 0)
+        }
+    });
+    parsed.map(i64::unsigned_abs).ok_or_else(|| format!("{of} must be {expected}, not '{}'", shown(value)))
+}

@@ -1,0 +1,82 @@
+//! What does a script see of the server?
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{config, executions, Execution};
+use crate::python::host::{Host, KeysRequest, LogLevel, PlanInfo, RecordSource};
+use crate::redis::{self, Door, Level};
+use crate::reply::Reply;
+use crate::sync::CancelToken;
+
+use super::reader::KeysSource;
+
+/// The server as one run of a script sees it.
+pub(super) struct RunHost {
+    door: Arc<Door>,
+    /// What stops the executions that the script creates; they may outlive it.
+    executions_cancel: CancelToken,
+    created: Mutex<Vec<Arc<Execution>>>,
+}
+
+impl RunHost {
+    pub(super) fn new(door: Arc<Door>, executions_cancel: CancelToken) -> Self {
+        Self { door, executions_cancel, created: Mutex::default() }
+    }
+
+    /// The executions created so far.
+    pub(super) fn created(&self) -> Vec<Arc<Execution>> {
+        self.created.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Host for RunHost {
+    fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
+        match self.door.slice(|slice| redis::call(slice.held(), &argv)) {
+            Ok(Reply::Error(text)) => Err(text),
+            Ok(reply) => Ok(reply),
+            Err(denied) => Err(denied.to_string().into_bytes()),
+        }
+    }
+
+    fn enter_atomic(&self) -> Result<(), String> {
+        self.door.keep().map_err(|denied| denied.to_string())
+    }
+
+    fn leave_atomic(&self) {
+        self.door.release();
+    }
+
+    fn holds_lock(&self) -> bool {
+        self.door.holds_lock()
+    }
+
+    fn log(&self, level: LogLevel, message: &str) {
+        let level = match level {
+            LogLevel::Debug => Level::Debug,
+            LogLevel::Verbose => Level::Verbose,
+            LogLevel::Notice => Level::Notice,
+            LogLevel::Warning => Level::Warning,
+        };
+        redis::log(level, &format!("GEARS: {message}"));
+    }
+
+    fn hashtag(&self) -> String {
+        // The first slot of a server that has all of them is 0, and this hashes to it.
+        "06S".to_owned()
+    }
+
+    fn config_get(&self, key: &str) -> Option<Vec<u8>> {
+        config::extra_value(key.as_bytes())
+    }
+
+    fn open_keys(&self, request: KeysRequest) -> Result<Box<dyn RecordSource>, String> {
+        Ok(Box::new(KeysSource::new(Arc::clone(&self.door), request)))
+    }
+
+    fn create_execution(&self, plan: &PlanInfo) -> Result<String, String> {
+        let execution = executions().create(plan.clone(), self.executions_cancel.clone());
+        let id = execution.id.clone();
+        self.created.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
+        Ok(id)
+    }
+}

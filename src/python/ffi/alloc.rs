@@ -1,0 +1,491 @@
+//! How much memory does each interpreter use, and who gives it back?
+//!
+//! CPython's object and "mem" domains allocate through [`install`]ed functions. Each block carries a small
+//! header that names the [`Heap`] of the interpreter that allocated it. That gives three things:
+//!
+//! * accounting and a limit per interpreter (over the limit an allocation fails: `MemoryError`);
+//! * the server's own allocator underneath, so that `used_memory` tells the truth;
+//! * with an own GIL per interpreter, reclaiming: CPython keeps every arena of an interpreter that ended with
+//!   one live block, which costs megabytes per script. Blocks of such an interpreter are
+//!   linked into a list, and what is left after its end is freed ([`Heap::reclaim`]). With a shared
+//!   GIL this would be wrong: interned strings are shared between interpreters there.
+//!
+//! The "raw" domain is left alone: it is used before initialisation and without any interpreter.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::mem::size_of;
+use std::ptr::{self, null_mut};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+
+use pyo3_ffi as ffi;
+
+/// The four functions every allocation ends in, with the meaning of C's.
+#[derive(Debug, Clone, Copy)]
+pub struct RawAllocator {
+    /// Like `malloc`.
+    pub malloc: unsafe extern "C" fn(usize) -> *mut c_void,
+    /// Like `calloc`.
+    pub calloc: unsafe extern "C" fn(usize, usize) -> *mut c_void,
+    /// Like `realloc`.
+    pub realloc: unsafe extern "C" fn(*mut c_void, usize) -> *mut c_void,
+    /// Like `free`.
+    pub free: unsafe extern "C" fn(*mut c_void),
+}
+
+const LIBC: RawAllocator =
+    RawAllocator { malloc: libc::malloc, calloc: libc::calloc, realloc: libc::realloc, free: libc::free };
+
+static RAW: OnceLock<RawAllocator> = OnceLock::new();
+static LINKED: AtomicBool = AtomicBool::new(false);
+
+/// After a request was refused, requests up to this size may go over the limit by [`RESERVE`], so that Python has
+/// something left to raise its `MemoryError` with.
+const SMALL: usize = 1024;
+const RESERVE: usize = 128 * 1024;
+
+/// What one interpreter has allocated.
+#[derive(Debug)]
+pub(crate) struct Heap {
+    used: AtomicUsize,
+    /// All that was ever charged.
+    total: AtomicU64,
+    limit: AtomicUsize,
+    /// Whether the limit was met, so that the reserve may be used.
+    met: AtomicBool,
+    /// Guards the list that starts at `first`; held for a few instructions only.
+    busy: AtomicBool,
+    first: Cell<*mut Block>,
+}
+
+// SAFETY: `first` and everything linked from it is only touched while `busy` is held.
+unsafe impl Sync for Heap {}
+// SAFETY: as above; nothing in a heap belongs to one thread.
+unsafe impl Send for Heap {}
+
+/// The header of every block when blocks are not linked: 16 bytes keep malloc's alignment.
+#[repr(C)]
+struct Plain {
+    heap: *const Heap,
+    size: usize,
+}
+
+/// The header when they are.
+#[repr(C)]
+struct Block {
+    prev: *mut Block,
+    next: *mut Block,
+    plain: Plain,
+}
+
+/// The heap of the main interpreter, and of whatever runs outside any interpreter.
+static MAIN: Heap = Heap::new();
+
+/// Which heap belongs to which live interpreter (by its address).
+static HEAPS: OnceLock<RwLock<HashMap<usize, &'static Heap>>> = OnceLock::new();
+/// Changes with `HEAPS`, so that threads know when their cached answer is old.
+static EPOCH: AtomicU64 = AtomicU64::new(1);
+/// Heaps of ended interpreters. Blocks that CPython keeps for ever point to theirs, so one is used again
+/// only when it is empty.
+static RETIRED: Mutex<Vec<&'static Heap>> = Mutex::new(Vec::new());
+
+thread_local! {
+    /// While an interpreter is being created or ended: its heap, whatever CPython's current one is.
+    static OVERRIDE: Cell<*const Heap> = const { Cell::new(ptr::null()) };
+    /// The last lookup: interpreter, epoch, heap.
+    static CACHE: Cell<(usize, u64, *const Heap)> = const { Cell::new((0, 0, ptr::null())) };
+}
+
+impl Heap {
+    const fn new() -> Self {
+        Self {
+            used: AtomicUsize::new(0),
+            total: AtomicU64::new(0),
+            limit: AtomicUsize::new(usize::MAX),
+            met: AtomicBool::new(false),
+            busy: AtomicBool::new(false),
+            first: Cell::new(null_mut()),
+        }
+    }
+
+    /// The main interpreter's heap.
+    pub(crate) fn main() -> &'static Heap {
+        &MAIN
+    }
+
+    /// A heap for an interpreter that is about to be created.
+    pub(crate) fn fresh() -> &'static Heap {
+        let mut retired = RETIRED.lock().unwrap_or_else(PoisonError::into_inner);
+        let newest = retired.len().saturating_sub(16);
+        if let Some(at) = (newest..retired.len()).find(|at| retired[*at].used() == 0) {
+            let heap = retired.swap_remove(at);
+            heap.set_limit(None);
+            return heap;
+        }
+        drop(retired);
+        Box::leak(Box::new(Heap::new()))
+    }
+
+    /// Bytes allocated now, without headers.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Sets the largest value of [`Heap::used`]; `None` lifts it.
+    pub(crate) fn set_limit(&self, limit: Option<usize>) {
+        self.limit.store(limit.unwrap_or(usize::MAX), Ordering::Relaxed);
+    }
+
+    /// Allocates for this heap while `work` runs on this thread, and remembers which interpreter it is.
+    pub(crate) fn owning<R>(&'static self, work: impl FnOnce() -> R) -> R {
+        let before = OVERRIDE.replace(self);
+        let result = work();
+        OVERRIDE.set(before);
+        result
+    }
+
+    /// Says that this heap is `interp`'s from now on.
+    pub(crate) fn claim(&'static self, interp: *mut ffi::PyInterpreterState) {
+        let mut heaps = heaps().write().unwrap_or_else(PoisonError::into_inner);
+        heaps.insert(interp as usize, self);
+        EPOCH.fetch_add(1, Ordering::Release);
+    }
+
+    /// Forgets an interpreter that ended, frees what it left behind (only when blocks are linked), and
+    /// returns how many bytes those were.
+    pub(crate) fn retire(&'static self, interp: *mut ffi::PyInterpreterState) -> usize {
+        {
+            let mut heaps = heaps().write().unwrap_or_else(PoisonError::into_inner);
+            heaps.remove(&(interp as usize));
+            EPOCH.fetch_add(1, Ordering::Release);
+        }
+        let left = self.used();
+        if LINKED.load(Ordering::Relaxed) {
+            self.reclaim();
+        }
+        RETIRED.lock().unwrap_or_else(PoisonError::into_inner).push(self);
+        left
+    }
+
+    fn reclaim(&self) {
+        self.lock();
+        let mut block = self.first.replace(null_mut());
+        self.used.store(0, Ordering::Relaxed);
+        self.unlock();
+        while !block.is_null() {
+            // SAFETY: the list holds live blocks of this heap; nobody else knows them once they are off it.
+            unsafe {
+                let next = (*block).next;
+                (raw().free)(block.cast());
+                block = next;
+            }
+        }
+    }
+
+    fn lock(&self) {
+        while self.busy.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            // The holder may be a thread that is not running: on few cores spinning would only delay it.
+            std::thread::yield_now();
+        }
+    }
+
+    fn unlock(&self) {
+        self.busy.store(false, Ordering::Release);
+    }
+
+    /// Whether `size` bytes more are too much; counts them if not.
+    fn charge(&self, size: usize) -> bool {
+        let limit = self.limit.load(Ordering::Relaxed);
+        if limit != usize::MAX {
+            let wanted = self.used().saturating_add(size);
+            if wanted > limit {
+                let met = self.met.swap(true, Ordering::Relaxed);
+                if !met || size > SMALL || wanted > limit.saturating_add(RESERVE) {
+                    return false;
+                }
+            } else if wanted < limit.saturating_sub(RESERVE) && self.met.load(Ordering::Relaxed) {
+                self.met.store(false, Ordering::Relaxed);
+            }
+        }
+        self.used.fetch_add(size, Ordering::Relaxed);
+        self.total.fetch_add(size as u64, Ordering::Relaxed);
+        if size >= LARGE {
+            note_peak();
+        }
+        true
+    }
+
+    fn refund(&self, size: usize) {
+        self.used.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    /// # Safety
+    /// `block` is a live block of this heap that is not on the list.
+    unsafe fn link(&self, block: *mut Block) {
+        self.lock();
+        let next = self.first.replace(block);
+        // SAFETY: `block` is ours, `next` is on our list, and the list is locked.
+        unsafe {
+            (*block).prev = null_mut();
+            (*block).next = next;
+            if !next.is_null() {
+                (*next).prev = block;
+            }
+        }
+        self.unlock();
+    }
+
+    /// # Safety
+    /// `block` is on this heap's list.
+    unsafe fn unlink(&self, block: *mut Block) {
+        self.lock();
+        // SAFETY: the neighbours are on the same, locked list.
+        unsafe {
+            let (prev, next) = ((*block).prev, (*block).next);
+            if prev.is_null() {
+                self.first.set(next);
+            } else {
+                (*prev).next = next;
+            }
+            if !next.is_null() {
+                (*next).prev = prev;
+            }
+        }
+        self.unlock();
+    }
+}
+
+/// Allocations from this size on are looked at one by one for the peak.
+const LARGE: usize = 1 << 20;
+
+static PEAK: AtomicU64 = AtomicU64::new(0);
+
+/// Looks at what is allocated now, and returns the most that was ever seen.
+pub(crate) fn note_peak() -> u64 {
+    let current = totals().1 as u64;
+    PEAK.fetch_max(current, Ordering::Relaxed).max(current)
+}
+
+/// Bytes that all interpreters have allocated since the start, and bytes that they occupy now.
+pub(crate) fn totals() -> (u64, usize) {
+    let mut seen = (MAIN.total.load(Ordering::Relaxed), MAIN.used());
+    for heap in heaps().read().unwrap_or_else(PoisonError::into_inner).values() {
+        if !ptr::eq(*heap, &raw const MAIN) {
+            seen.0 += heap.total.load(Ordering::Relaxed);
+            seen.1 += heap.used();
+        }
+    }
+    // A heap keeps its total when it is retired and used again.
+    for heap in RETIRED.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        seen.0 += heap.total.load(Ordering::Relaxed);
+    }
+    seen
+}
+
+fn heaps() -> &'static RwLock<HashMap<usize, &'static Heap>> {
+    HEAPS.get_or_init(|| RwLock::new(HashMap::new()))
+}
+
+fn raw() -> &'static RawAllocator {
+    RAW.get().unwrap_or(&LIBC)
+}
+
+/// The heap that an allocation of this thread belongs to.
+fn current() -> &'static Heap {
+    let owner = OVERRIDE.get();
+    if !owner.is_null() {
+        // SAFETY: heaps live for ever.
+        return unsafe { &*owner };
+    }
+    // SAFETY: these domains are used with a GIL held, so the current thread state, if any, is alive.
+    let interp = unsafe {
+        let thread = ffi::compat::PyThreadState_GetUnchecked();
+        if thread.is_null() {
+            return &MAIN;
+        }
+        ffi::PyThreadState_GetInterpreter(thread) as usize
+    };
+    let epoch = EPOCH.load(Ordering::Acquire);
+    let (cached, then, heap) = CACHE.get();
+    if cached == interp && then == epoch {
+        // SAFETY: heaps live for ever.
+        return unsafe { &*heap };
+    }
+    let heap: &'static Heap =
+        heaps().read().unwrap_or_else(PoisonError::into_inner).get(&interp).copied().unwrap_or(&MAIN);
+    CACHE.set((interp, epoch, heap));
+    heap
+}
+
+/// Routes CPython's allocations here. Call it before CPython is initialised.
+pub(crate) fn install(allocator: Option<RawAllocator>, linked: bool) {
+    let _ = RAW.set(allocator.unwrap_or(LIBC));
+    LINKED.store(linked, Ordering::Relaxed);
+    let mut functions = if linked {
+        ffi::PyMemAllocatorEx {
+            ctx: null_mut(),
+            malloc: Some(linked_malloc),
+            calloc: Some(linked_calloc),
+            realloc: Some(linked_realloc),
+            free: Some(linked_free),
+        }
+    } else {
+        ffi::PyMemAllocatorEx {
+            ctx: null_mut(),
+            malloc: Some(plain_malloc),
+            calloc: Some(plain_calloc),
+            realloc: Some(plain_realloc),
+            free: Some(plain_free),
+        }
+    };
+    // SAFETY: nothing has been allocated in these domains before initialisation; the functions live for ever.
+    unsafe {
+        ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_MEM, &mut functions);
+        ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut functions);
+    }
+}
+
+extern "C" fn plain_malloc(_: *mut c_void, size: usize) -> *mut c_void {
+    plain_new(size, |total| {
+        // SAFETY: malloc of a positive size.
+        unsafe { (raw().malloc)(total) }
+    })
+}
+
+extern "C" fn plain_calloc(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    let Some(size) = count.checked_mul(size) else { return null_mut() };
+    plain_new(size, |total| {
+        // SAFETY: calloc of a positive size.
+        unsafe { (raw().calloc)(1, total) }
+    })
+}
+
+fn plain_new(size: usize, take: impl FnOnce(usize) -> *mut c_void) -> *mut c_void {
+    let Some(total) = size.max(1).checked_add(size_of::<Plain>()) else { return null_mut() };
+    let heap = current();
+    if !heap.charge(size) {
+        return null_mut();
+    }
+    let plain = take(total).cast::<Plain>();
+    if plain.is_null() {
+        heap.refund(size);
+        return null_mut();
+    }
+    // SAFETY: the block has room for the header, and is aligned as malloc aligns.
+    unsafe {
+        plain.write(Plain { heap, size });
+        plain.add(1).cast()
+    }
+}
+
+extern "C" fn plain_realloc(ctx: *mut c_void, data: *mut c_void, size: usize) -> *mut c_void {
+    if data.is_null() {
+        return plain_malloc(ctx, size);
+    }
+    let Some(total) = size.max(1).checked_add(size_of::<Plain>()) else { return null_mut() };
+    // SAFETY: CPython gives back what one of these functions returned, so a header lies before it.
+    unsafe {
+        let plain = data.cast::<Plain>().sub(1);
+        let (heap, old) = (&*(*plain).heap, (*plain).size);
+        if size > old && !heap.charge(size - old) {
+            return null_mut();
+        }
+        let moved = (raw().realloc)(plain.cast(), total).cast::<Plain>();
+        if moved.is_null() {
+            heap.refund(size.saturating_sub(old));
+            return null_mut();
+        }
+        heap.refund(old.saturating_sub(size));
+        (*moved).size = size;
+        moved.add(1).cast()
+    }
+}
+
+extern "C" fn plain_free(_: *mut c_void, data: *mut c_void) {
+    if data.is_null() {
+        return;
+    }
+    // SAFETY: as in realloc.
+    unsafe {
+        let plain = data.cast::<Plain>().sub(1);
+        (*(*plain).heap).refund((*plain).size);
+        (raw().free)(plain.cast());
+    }
+}
+
+extern "C" fn linked_malloc(_: *mut c_void, size: usize) -> *mut c_void {
+    linked_new(size, |total| {
+        // SAFETY: malloc of a positive size.
+        unsafe { (raw().malloc)(total) }
+    })
+}
+
+extern "C" fn linked_calloc(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
+    let Some(size) = count.checked_mul(size) else { return null_mut() };
+    linked_new(size, |total| {
+        // SAFETY: calloc of a positive size.
+        unsafe { (raw().calloc)(1, total) }
+    })
+}
+
+fn linked_new(size: usize, take: impl FnOnce(usize) -> *mut c_void) -> *mut c_void {
+    let Some(total) = size.max(1).checked_add(size_of::<Block>()) else { return null_mut() };
+    let heap = current();
+    if !heap.charge(size) {
+        return null_mut();
+    }
+    let block = take(total).cast::<Block>();
+    if block.is_null() {
+        heap.refund(size);
+        return null_mut();
+    }
+    // SAFETY: the block has room for the header, is aligned, and is on no list yet.
+    unsafe {
+        block.write(Block { prev: null_mut(), next: null_mut(), plain: Plain { heap, size } });
+        heap.link(block);
+        block.add(1).cast()
+    }
+}
+
+extern "C" fn linked_realloc(ctx: *mut c_void, data: *mut c_void, size: usize) -> *mut c_void {
+    if data.is_null() {
+        return linked_malloc(ctx, size);
+    }
+    let Some(total) = size.max(1).checked_add(size_of::<Block>()) else { return null_mut() };
+    // SAFETY: CPython gives back what one of these functions returned: a header lies before it, and the block
+    // is on its heap's list until it is taken off here.
+    unsafe {
+        let block = data.cast::<Block>().sub(1);
+        let (heap, old) = (&*(*block).plain.heap, (*block).plain.size);
+        if size > old && !heap.charge(size - old) {
+            return null_mut();
+        }
+        heap.unlink(block);
+        let moved = (raw().realloc)(block.cast(), total).cast::<Block>();
+        if moved.is_null() {
+            heap.link(block);
+            heap.refund(size.saturating_sub(old));
+            return null_mut();
+        }
+        heap.refund(old.saturating_sub(size));
+        (*moved).plain.size = size;
+        heap.link(moved);
+        moved.add(1).cast()
+    }
+}
+
+extern "C" fn linked_free(_: *mut c_void, data: *mut c_void) {
+    if data.is_null() {
+        return;
+    }
+    // SAFETY: as in realloc.
+    unsafe {
+        let block = data.cast::<Block>().sub(1);
+        let heap = &*(*block).plain.heap;
+        heap.unlink(block);
+        heap.refund((*block).plain.size);
+        (raw().free)(block.cast());
+    }
+}

@@ -1,0 +1,31 @@
+//! Where does the layer touch CPython's C interface?
+//!
+//! Only here, and so only here is `unsafe` allowed. What the rest of the layer gets is small: [`Handle`] and
+//! [`Attached`] say which interpreter a thread is attached to, [`Object`] and [`Stored`] hold references, and a
+//! handful of functions create interpreters, run code, convert values and read exceptions.
+//! `pyo3-ffi` only: pyo3's safe layer keeps process-wide statics and refuses sub-interpreters.
+
+#![allow(unsafe_code)]
+
+mod alloc;
+mod attach;
+mod audit;
+mod convert;
+mod error;
+mod lifetime;
+mod native;
+mod object;
+
+pub use alloc::RawAllocator;
+pub(crate) use alloc::{note_peak, totals};
+pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
+pub(crate) use convert::{encode, list_item, to_reply, tuple_item};
+pub(crate) use error::{clear, take};
+pub(crate) use lifetime::{
+    create_interpreter, end_interpreter, initialise, is_initialised, libpython, lower_priority, promote_libpython,
+    version,
+};
+pub(crate) use object::{compile, evaluate, Object, PyResult, Raised, Stored};
+
+/// Whether each sub-interpreter has a GIL of its own. CPython 3.12 could, but aborts under load.
+pub(crate) const OWN_GIL: bool = cfg!(Py_3_13);

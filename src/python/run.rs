@@ -1,0 +1,386 @@
+//! What belongs to one run of Python code?
+//!
+//! [`Run`] is what the caller gives: the host, the cancel token, the limits. [`RunState`] is what the layer makes
+//! of it: which threads belong to the run (the one that called, and those the script started), and
+//! which plans and output it produced. A thread finds its run through [`current`].
+//!
+//! A run is *over* when its main thread has returned and its other threads have ended. Threads may
+//! outlive the main one; they are interrupted when the script itself is given up ([`RunState::abandon`]).
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use super::ffi::{ident, Attached, Ident, ThreadRef};
+use super::host::{Host, LogLevel};
+use super::interpreter::Core;
+use super::output::Output;
+use super::script::{Globals, Plan};
+use crate::sync::{CancelToken, Stop};
+
+/// How long the interrupts hold off while the text of an exception is made.
+const QUIET: Duration = Duration::from_millis(250);
+
+/// How many times in a row a thread is not interrupted because it is importing a module: the locks of the import
+/// machinery do not survive an exception at the wrong place, and before CPython 3.12 one of them is
+/// the whole process's.
+const PATIENCE: u32 = 60;
+
+/// One piece of a sleeping thread's sleep: it looks for a stop so often.
+const SLEEP_SLICE: Duration = Duration::from_millis(20);
+
+/// The circumstances of one run.
+pub struct Run {
+    /// The server.
+    pub host: Arc<dyn Host>,
+    /// Stops the run.
+    pub cancel: CancelToken,
+    /// The calling thread is the server's main thread and holds its lock. Only this thread may then
+    /// ask the host for anything: another one would wait for the lock, and this one for it.
+    pub inline: bool,
+    /// How many bytes the interpreter may allocate on top of what a fresh one has. Has no effect on
+    /// the shared interpreter.
+    pub max_memory: Option<u64>,
+    /// Whether error texts hold the traceback.
+    pub traceback: bool,
+    /// Called once, on a thread of the Python layer, when the run was told to stop and did not
+    /// within a second (a loop in C): the caller can answer the client and replace the thread.
+    pub on_stuck: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+impl Run {
+    /// A run in a worker thread, without limits.
+    pub fn new(host: Arc<dyn Host>, cancel: CancelToken) -> Self {
+        Self { host, cancel, inline: false, max_memory: None, traceback: true, on_stuck: None }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("inline", &self.inline).field("max_memory", &self.max_memory).finish()
+    }
+}
+
+/// A run, as its threads, its watcher and the native functions see it.
+pub(crate) struct RunState {
+    pub(crate) host: Arc<dyn Host>,
+    pub(crate) cancel: CancelToken,
+    pub(crate) core: Arc<Core>,
+    /// Weak: a thread that a script left behind must not keep the interpreter.
+    pub(crate) owner: Weak<Globals>,
+    pub(crate) plans: Mutex<Vec<Plan>>,
+    pub(crate) started: Instant,
+    /// Somebody watches it more closely than the general look every few milliseconds.
+    pub(crate) companion: AtomicBool,
+    /// It was told to stop long ago and has not.
+    pub(crate) stuck: AtomicBool,
+    /// Whether error texts hold the traceback.
+    pub(crate) traceback: bool,
+    body: AtomicBool,
+    /// Whether a thread has been told to stop, by an exception or by a native function.
+    cut: AtomicBool,
+    inline: Option<Ident>,
+    abandoned: AtomicBool,
+    threads: Mutex<Threads>,
+    /// The threads inside `atomic()`.
+    atomic: Mutex<Vec<Ident>>,
+    output: Mutex<Output>,
+    on_stuck: Option<Box<dyn Fn() + Send + Sync>>,
+}
+
+#[derive(Debug)]
+struct Threads {
+    /// Until the run's main thread returns.
+    main: Option<(Ident, ThreadRef)>,
+    /// How often the main thread was left alone in a row, and whether it has been interrupted at all.
+    spared: u32,
+    interrupted: bool,
+    /// Whether the main thread has not returned (it has no identity before it is attached).
+    running: bool,
+    quiet_until: Option<Instant>,
+    children: Vec<Ident>,
+}
+
+/// What a host call is refused with.
+pub(crate) enum Refused {
+    /// The run must stop.
+    Stopped,
+    /// The call makes no sense here.
+    Because(&'static str),
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RunState {
+    pub(crate) fn new(run: Run, core: Arc<Core>, owner: Weak<Globals>) -> Arc<Self> {
+        Arc::new(Self {
+            host: run.host,
+            cancel: run.cancel,
+            core,
+            owner,
+            plans: Mutex::new(Vec::new()),
+            started: Instant::now(),
+            companion: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            traceback: run.traceback,
+            body: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
+            inline: run.inline.then(ident),
+            abandoned: AtomicBool::new(false),
+            threads: Mutex::new(Threads {
+                main: None,
+                spared: 0,
+                interrupted: false,
+                running: true,
+                quiet_until: None,
+                children: Vec::new(),
+            }),
+            atomic: Mutex::new(Vec::new()),
+            output: Mutex::new(Output::default()),
+            on_stuck: run.on_stuck,
+        })
+    }
+
+    /// Notes that a script's body runs, not a plan of it.
+    pub(crate) fn set_body(&self) {
+        self.body.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a script's body runs.
+    pub(crate) fn is_body(&self) -> bool {
+        self.body.load(Ordering::Relaxed)
+    }
+
+    /// Why the calling thread, which belongs to this run, must stop.
+    pub(crate) fn stop(&self) -> Option<Stop> {
+        if self.abandoned.load(Ordering::Acquire) {
+            return Some(Stop::Aborted);
+        }
+        // After the main thread's return the token says nothing any more about threads left behind.
+        if lock(&self.threads).running {
+            self.cancel.stopped()
+        } else {
+            None
+        }
+    }
+
+    /// The script is given up: its threads must end.
+    pub(crate) fn abandon(&self) {
+        self.abandoned.store(true, Ordering::Release);
+    }
+
+    /// Whether nothing of the run runs any more.
+    pub(crate) fn is_over(&self) -> bool {
+        let threads = lock(&self.threads);
+        !threads.running && threads.children.is_empty()
+    }
+
+    /// The threads to interrupt, passed to `each` while none of them can leave the run; the main thread not while
+    /// `imports` says that it imports a module, unless it does so for long.
+    pub(crate) fn interrupt(&self, imports: impl Fn(ThreadRef) -> bool, mut each: impl FnMut(Ident)) {
+        let abandoned = self.abandoned.load(Ordering::Acquire);
+        let mut threads = lock(&self.threads);
+        let stopped = abandoned || (threads.running && self.cancel.stopped().is_some());
+        if !stopped {
+            return;
+        }
+        if let Some((main, thread)) = threads.main {
+            if threads.quiet_until.is_none_or(|until| Instant::now() >= until) {
+                if threads.spared < PATIENCE && imports(thread) {
+                    threads.spared += 1;
+                } else {
+                    threads.spared = 0;
+                    threads.interrupted = true;
+                    each(main);
+                }
+            }
+        }
+        if threads.interrupted || !threads.children.is_empty() {
+            self.cut.store(true, Ordering::Release);
+        }
+        threads.children.iter().copied().for_each(each);
+    }
+
+    /// The main thread is attached and about to run code.
+    pub(crate) fn enter_main(&self, attached: &Attached<'_>) {
+        lock(&self.threads).main = Some((attached.ident(), attached.thread()));
+    }
+
+    /// Holds the interrupts of the main thread off for a moment.
+    pub(crate) fn quieten(&self) {
+        lock(&self.threads).quiet_until = Some(Instant::now() + QUIET);
+    }
+
+    /// The main thread has run its code and is still attached; nobody interrupts it after this.
+    pub(crate) fn leave_main(&self, attached: &Attached<'_>) {
+        let interrupted = {
+            let mut threads = lock(&self.threads);
+            threads.main = None;
+            threads.running = false;
+            threads.interrupted
+        };
+        attached.forget_raised(attached.ident());
+        if interrupted {
+            let settle = self.core.objects().settle.get(attached);
+            if let Err(raised) = settle.call(attached, &[]) {
+                super::ffi::clear(attached, raised);
+            }
+        }
+    }
+
+    /// Why a thread of the run was interrupted or refused something while the main thread ran, if any was: what the
+    /// run gives is not what the script meant to give.
+    pub(crate) fn interrupted(&self) -> Option<Stop> {
+        let interrupted = self.cut.load(Ordering::Acquire);
+        if interrupted {
+            self.cancel.stopped()
+        } else {
+            None
+        }
+    }
+
+    /// Tells the caller that the run does not stop.
+    pub(crate) fn report_stuck(&self) {
+        if !self.stuck.swap(true, Ordering::AcqRel) && lock(&self.threads).running {
+            if let Some(report) = &self.on_stuck {
+                report();
+            }
+        }
+    }
+
+    /// Whether the calling thread may ask the host now.
+    pub(crate) fn may_ask(&self) -> Result<(), Refused> {
+        if self.stop().is_some() {
+            self.cut.store(true, Ordering::Release);
+            return Err(Refused::Stopped);
+        }
+        if !lock(&self.threads).running {
+            return Err(Refused::Because("the run of this script is over, its threads cannot use the server"));
+        }
+        match self.inline {
+            Some(main) if main != ident() => Err(Refused::Because(
+                "a thread of a script that runs inline (in MULTI, EXEC or Lua) cannot use the server",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Sleeps, or ends early when the run must stop.
+    pub(crate) fn sleep(&self, duration: Duration) -> Result<(), Stop> {
+        let start = Instant::now();
+        loop {
+            if let Some(stop) = self.stop() {
+                self.cut.store(true, Ordering::Release);
+                return Err(stop);
+            }
+            let left = duration.saturating_sub(start.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(SLEEP_SLICE));
+        }
+    }
+
+    /// Notes that the calling thread is inside `atomic()`.
+    pub(crate) fn entered_atomic(&self) {
+        lock(&self.atomic).push(ident());
+    }
+
+    /// Notes that it left; whether it had been inside.
+    pub(crate) fn left_atomic(&self) -> bool {
+        let mut atomic = lock(&self.atomic);
+        let me = ident();
+        let at = atomic.iter().rposition(|thread| *thread == me);
+        at.map(|at| atomic.swap_remove(at)).is_some()
+    }
+
+    /// Whether the calling thread is inside `atomic()`.
+    pub(crate) fn in_atomic(&self) -> bool {
+        lock(&self.atomic).contains(&ident())
+    }
+
+    /// Gives the server's lock back if the calling thread was torn out of an `atomic()` block.
+    pub(crate) fn release_atomic(&self) {
+        while self.left_atomic() {
+            self.host.leave_atomic();
+        }
+    }
+
+    /// Takes what the script printed; returns the lines that are complete.
+    pub(crate) fn print(&self, text: &[u8]) -> Vec<String> {
+        lock(&self.output).push(text)
+    }
+
+    /// Logs what the script printed without a newline at the end.
+    pub(crate) fn flush_output(&self) {
+        let rest = lock(&self.output).finish();
+        if let Some(line) = rest {
+            self.host.log(LogLevel::Notice, &line);
+        }
+    }
+}
+
+/// The membership of a thread in a run. For threads that Python started it ends with the thread.
+struct Membership {
+    run: Arc<RunState>,
+    /// Set for a thread that the script started.
+    child: Option<Ident>,
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        if let Some(child) = self.child {
+            self.run.release_atomic();
+            lock(&self.run.threads).children.retain(|thread| *thread != child);
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Membership>> = const { RefCell::new(None) };
+}
+
+/// The run that the calling thread works for.
+pub(crate) fn current() -> Option<Arc<RunState>> {
+    CURRENT.try_with(|current| current.borrow().as_ref().map(|member| member.run.clone())).ok().flatten()
+}
+
+/// Whether the calling thread must stop, and nothing holds the interrupts off.
+pub(crate) fn must_raise() -> bool {
+    CURRENT
+        .try_with(|current| {
+            let current = current.borrow();
+            let Some(member) = current.as_ref() else { return false };
+            let quiet = || lock(&member.run.threads).quiet_until.is_some_and(|until| Instant::now() < until);
+            member.run.stop().is_some() && (member.child.is_some() || !quiet())
+        })
+        .unwrap_or(false)
+}
+
+/// Makes `run` the calling thread's, as its main thread, until the guard is dropped.
+pub(crate) fn enter(run: &Arc<RunState>) -> impl Drop {
+    struct Guard(Option<Membership>);
+    impl Drop for Guard {
+        fn drop(&mut self) {
+            let outer = self.0.take();
+            CURRENT.with(|current| current.replace(outer));
+        }
+    }
+    Guard(CURRENT.with(|current| current.replace(Some(Membership { run: run.clone(), child: None }))))
+}
+
+/// Makes the calling thread, which Python started, one of `run`'s until it ends.
+pub(crate) fn adopt(run: &Arc<RunState>) -> Result<(), Stop> {
+    if let Some(stop) = run.stop() {
+        return Err(stop);
+    }
+    let me = ident();
+    lock(&run.threads).children.push(me);
+    CURRENT.with(|current| current.replace(Some(Membership { run: run.clone(), child: Some(me) })));
+    super::watch::watch(run);
+    Ok(())
+}

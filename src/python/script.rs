@@ -1,0 +1,294 @@
+//! How does a script run?
+//!
+//! A [`Script`] is one globals dictionary in one interpreter: the body runs in it, and so do the plans that the body
+//! created. Dropping one never waits: its objects are released by whoever is attached next, and
+//! its threads are interrupted.
+
+use std::fmt;
+use std::mem::take;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::ffi::{self, Attached, Object, PyResult, Stored};
+use super::host::PlanInfo;
+use super::interpreter::{Discarded, Interpreter, Isolation};
+use super::run::{Run, RunState};
+use crate::reply::Reply;
+use crate::sync::Stop;
+
+/// The name of every script in tracebacks, as in RedisGears.
+const FILE_NAME: &std::ffi::CStr = c"<string>";
+
+/// Why a script or a plan did not finish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptError {
+    /// The text for the client.
+    pub text: Vec<u8>,
+    /// Set when the run was told to stop, and stopped for that.
+    pub stop: Option<Stop>,
+}
+
+/// An execution that a script's `run()` asked for.
+pub struct Plan {
+    /// The execution's id, from the host.
+    pub id: String,
+    /// What the server shows of it.
+    pub info: PlanInfo,
+    object: Option<Stored>,
+    globals: Arc<Globals>,
+}
+
+/// What a plan produced.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlanOutcome {
+    /// The records that reached the end.
+    pub results: Vec<Reply>,
+    /// The texts of the records that failed.
+    pub errors: Vec<Vec<u8>>,
+}
+
+/// A script in its interpreter.
+pub struct Script {
+    globals: Arc<Globals>,
+}
+
+/// The namespace of a script: the script's own and its plans', whose functions look names up in it.
+pub(crate) struct Globals {
+    interpreter: Arc<Interpreter>,
+    dict: Mutex<Option<Stored>>,
+    /// Runs whose threads may still be there.
+    runs: Mutex<Vec<Weak<RunState>>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Plan").field("id", &self.id).field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Script").field("interpreter", &self.interpreter().id()).finish_non_exhaustive()
+    }
+}
+
+impl Plan {
+    pub(crate) fn new(id: String, info: PlanInfo, object: Stored, globals: Arc<Globals>) -> Self {
+        Self { id, info, object: Some(object), globals }
+    }
+
+    /// The interpreter that it must run in.
+    pub fn interpreter(&self) -> &Arc<Interpreter> {
+        &self.globals.interpreter
+    }
+}
+
+impl Drop for Plan {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            discard(&self.globals.interpreter, Discarded::Object(object));
+        }
+    }
+}
+
+/// Releases something without attaching here.
+fn discard(interpreter: &Arc<Interpreter>, discarded: Discarded) {
+    let core = interpreter.core();
+    if core.discard(discarded) {
+        super::reaper::sweep(core);
+    }
+}
+
+impl Script {
+    /// A script with fresh globals in `interpreter`.
+    pub fn new(interpreter: Arc<Interpreter>) -> Self {
+        let dict = Mutex::new(None);
+        Self { globals: Arc::new(Globals { interpreter, dict, runs: Mutex::new(Vec::new()) }) }
+    }
+
+    /// The interpreter it runs in.
+    pub fn interpreter(&self) -> &Arc<Interpreter> {
+        &self.globals.interpreter
+    }
+
+    /// Runs the script's body on the calling thread, whose stack must have [`super::STACK_SIZE`] bytes; returns the
+    /// plans that it created with `run()`.
+    ///
+    /// # Errors
+    /// The exception that ended it, as the client sees it.
+    pub fn exec(&self, run: Run, source: &[u8]) -> Result<Vec<Plan>, ScriptError> {
+        let ((), plans) = self.perform(run, |attached, state| {
+            state.set_body();
+            let globals = self.globals(attached)?;
+            let core = self.interpreter().core();
+            let code = match core.cached_code(attached, source) {
+                Some(code) => code,
+                None => {
+                    let code = ffi::compile(attached, source, FILE_NAME)?;
+                    core.cache_code(attached, source, code.again(attached));
+                    code
+                }
+            };
+            ffi::evaluate(attached, &code, &globals).map(drop)
+        })?;
+        Ok(plans)
+    }
+
+    /// Executes a plan of this script on the calling thread; returns its outcome, and the plans that its steps
+    /// created in turn.
+    ///
+    /// # Errors
+    /// What ended the execution as a whole; a record that fails is part of the outcome.
+    pub fn run_plan(&self, run: Run, plan: &Plan) -> Result<(PlanOutcome, Vec<Plan>), ScriptError> {
+        self.perform(run, |attached, state| {
+            let Some(object) = &plan.object else {
+                return Ok(PlanOutcome { results: Vec::new(), errors: Vec::new() });
+            };
+            let object = object.get(attached);
+            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
+            let pair = run_plan.call(attached, &[&object])?;
+            // Results may be as large as the limit; copying them must not fail for their size.
+            state.core.lift_limit();
+            Ok(outcome(attached, &pair))
+        })
+    }
+
+    fn globals<'a>(&self, attached: &'a Attached<'_>) -> PyResult<Object<'a>> {
+        if let Some(globals) = &*lock(&self.globals.dict) {
+            return Ok(globals.get(attached));
+        }
+        let template = self.interpreter().core().objects().template.get(attached);
+        let globals = template.copy_dict(attached)?;
+        let mut slot = lock(&self.globals.dict);
+        if slot.is_none() {
+            *slot = Some(globals.again(attached).store());
+        }
+        Ok(globals)
+    }
+
+    /// Runs `body` attached, watched and limited, and turns what it raises into an error.
+    fn perform<R>(
+        &self,
+        run: Run,
+        body: impl FnOnce(&Attached<'_>, &RunState) -> PyResult<R>,
+    ) -> Result<(R, Vec<Plan>), ScriptError> {
+        if let Some(stop) = run.cancel.stopped() {
+            return Err(ScriptError { text: stop.to_string().into_bytes(), stop: Some(stop) });
+        }
+        let core = self.interpreter().core();
+        let (limit, with_traceback) = (run.max_memory, run.traceback);
+        let state = RunState::new(run, core.clone(), Arc::downgrade(&self.globals));
+        core.begin_run(limit);
+        let _ended = Ended { state: &state, limit };
+        super::watch::watch(&state);
+        let result = {
+            let attached = core.handle().attach();
+            // In the shared interpreter these are other scripts' objects, with destructors that may never return.
+            if core.isolation == Isolation::Subinterpreter {
+                core.sweep(&attached);
+            }
+            let _current = super::run::enter(&state);
+            let _left = Left { attached: &attached, state: &state };
+            state.enter_main(&attached);
+            body(&attached, &state).map_err(|raised| {
+                core.lift_limit();
+                state.quieten();
+                attached.forget_raised(attached.ident());
+                describe(&attached, &state, raised, with_traceback)
+            })
+        };
+        state.flush_output();
+        if !state.is_over() {
+            let mut runs = lock(&self.globals.runs);
+            runs.retain(|run| run.upgrade().is_some_and(|run| !run.is_over()));
+            runs.push(Arc::downgrade(&state));
+        }
+        if let (Ok(_), Some(stop)) = (&result, state.interrupted()) {
+            // A script may swallow the exception, or end before it comes, for a thread it waited for was stopped.
+            return Err(ScriptError { text: b"gears.forcestopped".to_vec(), stop: Some(stop) });
+        }
+        let plans = take(&mut *lock(&state.plans));
+        result.map(|result| (result, plans))
+    }
+}
+
+/// Ends the run, even if a panic passes by.
+struct Ended<'s> {
+    state: &'s Arc<RunState>,
+    limit: Option<u64>,
+}
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.state.core.end_run(self.limit);
+        super::watch::returned(self.state);
+    }
+}
+
+/// Takes the calling thread out of the run while it is still attached: only then can nobody be about to
+/// interrupt it.
+struct Left<'s> {
+    attached: &'s Attached<'s>,
+    state: &'s RunState,
+}
+
+impl Drop for Left<'_> {
+    fn drop(&mut self) {
+        self.state.leave_main(self.attached);
+        self.state.release_atomic();
+    }
+}
+
+fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with_traceback: bool) -> ScriptError {
+    let objects = state.core.objects();
+    let Some(exception) = ffi::take(attached, raised) else {
+        return ScriptError { text: b"failed running the given script".to_vec(), stop: None };
+    };
+    let forced = exception.is(&objects.stopped.get(attached));
+    let text = exception.text(attached, &objects.describe.get(attached), with_traceback);
+    // A `finally` may have put another exception into the place of the one that stopped the script.
+    let stop = if forced { state.cancel.stopped() } else { state.interrupted() };
+    ScriptError { text, stop }
+}
+
+/// Converts the pair of lists that a plan returns.
+fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome {
+    let mut outcome = PlanOutcome { results: Vec::new(), errors: Vec::new() };
+    if let Some(results) = ffi::tuple_item(attached, pair, 0) {
+        let mut at = 0;
+        while let Some(result) = ffi::list_item(attached, &results, at) {
+            match ffi::to_reply(attached, &result) {
+                Ok(reply) => outcome.results.push(reply),
+                Err(refusal) => outcome.errors.push(refusal.text().as_bytes().to_vec()),
+            }
+            at += 1;
+            if at % 4096 == 0 {
+                attached.breathe();
+            }
+        }
+    }
+    if let Some(errors) = ffi::tuple_item(attached, pair, 1) {
+        let mut at = 0;
+        while let Some(error) = ffi::list_item(attached, &errors, at) {
+            outcome.errors.push(ffi::encode(attached, &error));
+            at += 1;
+        }
+    }
+    outcome
+}
+
+impl Drop for Globals {
+    fn drop(&mut self) {
+        for run in take(&mut *lock(&self.runs)) {
+            if let Some(run) = run.upgrade() {
+                run.abandon();
+            }
+        }
+        if let Some(dict) = lock(&self.dict).take() {
+            discard(&self.interpreter, Discarded::Namespace(dict));
+        }
+    }
+}

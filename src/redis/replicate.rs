@@ -1,0 +1,31 @@
+//! How do replicas and the AOF learn of a change? As a command that repeats the effect.
+
+use std::ffi::CStr;
+use std::os::raw::c_char;
+
+use redis_module::raw;
+
+use super::{api, Held, Invocation};
+
+/// Sends a command to replicas and the AOF, for the database that is chosen.
+pub(super) fn replicate(held: &Held<'_>, name: &CStr, args: &[&[u8]]) {
+    // SAFETY: the lock is held; the strings live for the call (`v`: an array and its length).
+    unsafe {
+        let mut strings: Vec<*mut raw::RedisModuleString> = args
+            .iter()
+            .map(|arg| api!(RedisModule_CreateString(std::ptr::null_mut(), arg.as_ptr().cast::<c_char>(), arg.len())))
+            .collect();
+        api!(RedisModule_Replicate(held.ctx(), name.as_ptr(), c"v".as_ptr(), strings.as_mut_ptr(), strings.len()));
+        for string in strings {
+            api!(RedisModule_FreeString(std::ptr::null_mut(), string));
+        }
+    }
+}
+
+impl Invocation<'_> {
+    /// Sends this command as it came to replicas and the AOF.
+    pub fn replicate_as_is(&self) {
+        // SAFETY: a command's context, in its handler.
+        unsafe { api!(RedisModule_ReplicateVerbatim(self.held.ctx())) };
+    }
+}
