@@ -37,8 +37,9 @@ def machine():
                 break
     server = subprocess.run([BINARY, "--version"], capture_output=True, text=True).stdout.split(" sha=")[0].strip()
     load = os.getloadavg()[0]
+    priority = f", at nice {os.nice(0)}" if os.nice(0) else ""
     return (
-        f"{datetime.date.today()}, {os.cpu_count()} x {model}, load average {load:.2f} at the start; "
+        f"{datetime.date.today()}, {os.cpu_count()} x {model}, load average {load:.2f} at the start{priority}; "
         f"{server}, module for Python {platform.python_version()}"
     )
 

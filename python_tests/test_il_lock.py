@@ -518,3 +518,38 @@ def test_the_line_shows_at_most_a_hundred(server, r):
         call.close()
     waiting_for(r, "l", 0)
     assert plain(info(r, "l")["line"]) == []
+
+
+# -- Python functions ------------------------------------------------------------------------------
+
+
+def script(client, text):
+    return reply_or_error(lambda: client.execute_command("RG.PYEXECUTE", text))
+
+
+def test_a_python_function_takes_and_leaves_locks(server, r):
+    """From a worker thread: what it changes serves those who wait, as a client's command does."""
+    assert script(r, "assert execute('IL.LOCK', 'l', 'py')[1] == 1") == b"OK"
+    calls = []
+    for n in range(3):
+        calls.append(Call(server, "IL.LOCK", "l", f"owner {n}", "WAIT", 20_000))
+        waiting_for(r, "l", n + 1)
+    assert script(r, "assert execute('IL.LOCK', 'l', 'py 2', 'WAIT', '0') is None") == b"OK"
+    assert script(r, "assert execute('IL.UNLOCK', 'l', 'py') == 0") == b"OK"
+    assert calls[0].reply()[1] == 1
+    assert script(r, "execute('DEL', 'l')") == b"OK"
+    assert calls[1].reply()[1] == 1
+    assert script(r, "execute('PEXPIRE', 'l', '50')") == b"OK"
+    assert calls[2].reply()[1] == 1
+    script(r, "execute('IL.LOCK', 'k', 'py', 'SESSION')")
+    assert r.exists("k") == 0
+
+
+def test_a_session_taken_in_a_transaction(server, r):
+    holder = server.client(single_connection_client=True)
+    with holder.pipeline(transaction=True) as pipe:
+        pipe.execute_command("IL.LOCK", "l", "me", "SESSION")
+        assert pipe.execute()[0][1] == 1
+    assert info(r, "l")["session"] is not None
+    r.client_kill_filter(_id=info(r, "l")["session"])
+    wait_until(lambda: r.exists("l") == 0)

@@ -387,3 +387,11 @@ def test_a_long_line_does_not_hold_the_server_up(server, r):
     do(r, "IL.PUBLISH", "q", token, "x" * 1000)
     assert all(call.reply() == [b"ready", b"x" * 1000] for call in calls)
     assert state(r, "q")["waiting"] == 0
+
+
+def test_a_python_function_computes(server, r):
+    source = "t = execute('IL.ONCE', 'q', 'WAIT', '0')[1]; execute('IL.PUBLISH', 'q', str(t), 'by Python')"
+    call = Call(server, "IL.ONCE", "q", "WAIT", 20_000, "NOCOMPUTE")
+    waiting(r, "q", 1)
+    assert do(r, "RG.PYEXECUTE", source) == b"OK"
+    assert call.reply() == [b"ready", b"by Python"] and state(r, "q")["by"] == "script"

@@ -3,7 +3,7 @@
 import pytest
 import redis
 
-from gears import ID, background, executions, script, traceback_of, value, wait_done
+from gears import ID, background, executions, script, traceback_of, wait_done
 from helpers import LANES, config, fill, in_all_lanes, in_lane, in_lua, in_multi, plain, wait_until
 
 SAME = {
@@ -121,14 +121,15 @@ def test_other_threads_of_an_inline_script_may_not_reach_the_server(r):
     assert found and errors == []
 
 
-def test_a_script_may_run_a_script(r):
-    """With or without an answer: the server lives, and nothing waits for itself."""
-    for lane in (lambda *words: r.execute_command(*words), lambda *words: in_multi(r, *words)):
-        try:
-            lane("RG.PYEXECUTE", "execute('RG.PYEXECUTE', '1')")
-        except redis.ResponseError:
-            pass
-        assert value(r, "1") == 1
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("around", ["{}", "with atomic():\n    {}"], ids=["plain", "atomic"])
+def test_a_script_may_run_a_script(server, r, lane, around):
+    """At once and inside the same slice; what the outer one holds stays its own."""
+    inner = "with atomic(): execute('INCR', 'n')\nGB('ShardsIDReader').map(lambda r: execute('INCR', 'n')).run()"
+    call = around.format(f"x = execute('RG.PYEXECUTE', {inner!r}); y = isInAtomicBlock(); execute('INCR', 'n')")
+    source = call + "\n" + script(records="[x, bool(y)]")
+    assert plain(in_lane(server, lane, "RG.PYEXECUTE", source)) == [["[['2'], []]", str("atomic" in around)], []]
+    assert r.get("n") == b"3"
 
 
 def test_safemode_as_a_load_argument(safemode_server):

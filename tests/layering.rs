@@ -251,7 +251,8 @@ fn every_module_says_which_question_it_answers() {
     let mut silent = Vec::new();
     for root in ["src", "engine", "tests"] {
         for file in sources(root) {
-            if !file.text.starts_with("//!") {
+            // The tests of one module answer the question of that module.
+            if !file.text.starts_with("//!") && !file.path.ends_with("/tests.rs") {
                 silent.push(file.path);
             }
         }

@@ -102,6 +102,12 @@ fn recursion_without_end_is_an_error() {
         let session = session(&FRESH);
         let text = session.exec(source).expect_err(source);
         assert!(text.contains("RecursionError") || text.contains("MemoryError"), "{source}: {text}");
+        // The inline lane has the stack of the server's main thread.
+        let small = python::session(&FRESH);
+        let run = small.run();
+        let error = python::on_stack(8 << 20, || small.script.exec(run, source.as_bytes())).expect_err(source);
+        let text = String::from_utf8_lossy(&error.text);
+        assert!(text.contains("RecursionError") || text.contains("MemoryError"), "{source}: {text}");
     }
 }
 

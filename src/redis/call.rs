@@ -1,5 +1,6 @@
 //! How does the module run a server command?
 
+use std::cell::Cell;
 use std::ffi::CString;
 use std::os::raw::c_char;
 
@@ -7,6 +8,31 @@ use redis_module::raw;
 
 use super::{api, Held};
 use crate::reply::Reply;
+
+thread_local! {
+    static CALLING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this thread is inside a command that the module itself runs. The server gives such a command
+/// a client of its own, whose number may be that of another client.
+pub(super) fn is_ours() -> bool {
+    CALLING.get()
+}
+
+/// Marks the thread while it runs a command, also one inside another.
+struct Calling(bool);
+
+impl Calling {
+    fn begin() -> Self {
+        Self(CALLING.replace(true))
+    }
+}
+
+impl Drop for Calling {
+    fn drop(&mut self) {
+        CALLING.set(self.0);
+    }
+}
 
 /// The arguments of a command, its name first.
 pub type Args = [Vec<u8>];
@@ -20,6 +46,7 @@ pub fn call(held: &Held<'_>, argv: &Args) -> Reply {
     let Ok(name) = CString::new(name.clone()) else {
         return Reply::error("ERR unknown command: its name has a NUL byte");
     };
+    let _calling = Calling::begin();
     // SAFETY: the lock is held. The strings are made and freed here, the reply is read and freed
     // before the context can go away. `!` replicates, `E` returns errors as replies, `3` keeps
     // RESP3 types apart, `v` takes an array and its length.

@@ -2,7 +2,7 @@
 
 use redis_module::raw;
 
-use super::{api, Held, Invocation};
+use super::{api, call, Held, Invocation};
 
 /// A connection, as the server knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,10 @@ impl Invocation<'_> {
     pub fn client(&self) -> Option<ClientInfo> {
         let nobody =
             raw::REDISMODULE_CTX_FLAGS_LUA | raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING;
-        if self.flags & nobody != 0 {
+        // Blocking is denied in a transaction too, but that is a client's own.
+        let denied = raw::REDISMODULE_CTX_FLAGS_DENY_BLOCKING;
+        let in_call = self.flags & (denied | raw::REDISMODULE_CTX_FLAGS_MULTI) == denied || call::is_ours();
+        if in_call || self.flags & nobody != 0 {
             return None;
         }
         // SAFETY: a command's context.

@@ -202,9 +202,12 @@ impl Door {
         Ok(())
     }
 
-    /// Gives up what [`Door::keep`] took on this thread, if anything.
+    /// Gives up what [`Door::keep`] took on this thread, if anything. A job in the inline lane took nothing: what
+    /// this thread keeps then belongs to the job around it, one that called a command.
     pub fn release(&self) {
-        drop(KEPT.take());
+        if self.inline.is_none() {
+            drop(KEPT.take());
+        }
     }
 
     /// Whether this thread has the lock, so that nothing waits.

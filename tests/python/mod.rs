@@ -197,9 +197,14 @@ impl Session {
 
 /// Runs on a thread with the stack that Python needs.
 pub fn on_large_stack<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    on_stack(interlock::python::STACK_SIZE, work)
+}
+
+/// Runs on a thread with a stack of this many bytes.
+pub fn on_stack<R: Send>(size: usize, work: impl FnOnce() -> R + Send) -> R {
     std::thread::scope(|scope| {
         std::thread::Builder::new()
-            .stack_size(interlock::python::STACK_SIZE)
+            .stack_size(size)
             .spawn_scoped(scope, work)
             .expect("a thread")
             .join()

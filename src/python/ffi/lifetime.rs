@@ -211,7 +211,8 @@ unsafe fn new_interpreter() -> Result<*mut ffi::PyThreadState, String> {
         allow_threads: 1,
         // They may outlive the script, but not the interpreter: it ends after its last thread.
         allow_daemon_threads: 1,
-        check_multi_interp_extensions: 1,
+        // With a shared GIL modules of the old kind can be loaded, _ctypes of 3.12 among them.
+        check_multi_interp_extensions: c_int::from(super::OWN_GIL),
         gil: if super::OWN_GIL { ffi::PyInterpreterConfig_OWN_GIL } else { ffi::PyInterpreterConfig_SHARED_GIL },
     };
     let mut root = null_mut();

@@ -18,8 +18,8 @@ run_plan = pipeline.run_plan
 settle = interrupt.settle
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
-#: Extension modules that can be loaded once per process, and poison it when a sub-interpreter tries. CPython
-#: refuses such modules itself from 3.12 on.
+#: Extension modules that can be loaded once per process, and poison it when a sub-interpreter tries. Where each
+#: interpreter has its own GIL, from 3.13 on, CPython refuses such modules itself.
 SINGLE_INTERPRETER = ("numpy",)
 
 #: What the refusal of an extension module looks like, by CPython and by Cython.
@@ -310,7 +310,7 @@ class Output(io.TextIOBase):
         return len(text)
 
 
-def refuse_extensions(before_3_12):
+def refuse_extensions(shared_gil):
     """Makes the refusal of an extension module say what to do about it."""
     loader = __import__("_frozen_importlib_external").ExtensionFileLoader
     create = loader.create_module
@@ -318,7 +318,7 @@ def refuse_extensions(before_3_12):
     def create_module(self, spec):
         """Creates an extension module, if it can live in a sub-interpreter."""
         package = spec.name.partition(".")[0]
-        if before_3_12 and package in SINGLE_INTERPRETER:
+        if shared_gil and package in SINGLE_INTERPRETER:
             raise ImportError(
                 f"{spec.name} does not support loading in subinterpreters: {ADVICE}", name=spec.name, path=spec.origin
             )
@@ -348,13 +348,13 @@ def bound_recursion():
 
 def prepare(path, main, guarded):
     """Sets this interpreter up; called once."""
-    before_3_12 = sys.version_info < (3, 12)
+    shared_gil = sys.version_info < (3, 13)
     if not main:
         sys.path[:] = path
-        refuse_extensions(before_3_12)
-    if before_3_12:
+        refuse_extensions(shared_gil)
+    if sys.version_info < (3, 12):
         bound_recursion()
-    if main and sys.version_info < (3, 13):
+    if main and shared_gil:
         # One GIL for all: what waits for it waits for the companion's tick, and then for this.
         sys.setswitchinterval(0.001)
     sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = Output()
