@@ -171,7 +171,7 @@ impl<'a> Run<'a, '_> {
         } else {
             // One tree counts, a second one looks at what the first has found.
             let mut total = 0;
-            let mut second = prepared.cursor(number);
+            let mut second = prepared.cursor_for_matches(number);
             each_window(cursor, offer.visible, |window| {
                 total += window.count();
                 offer.window(&mut second, window);

@@ -14,8 +14,7 @@ use crate::schema::FieldId;
 /// What kind of term a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Space {
-    /// Words, and what is derived from them: stems, sounds, synonym groups. Terms are the analyser's
-    /// keys ([`crate::text::Term::key`]).
+    /// Words, and what is derived from them: stems (`+`), sounds (`<`), synonym groups (`~`).
     Text,
     /// Documents without a value for a field; the term is empty.
     Missing(FieldId),
@@ -46,8 +45,7 @@ impl Space {
     }
 }
 
-/// Whether a term is not a word that stood in a text but derived from one: patterns do not match
-/// these. See [`crate::text::TermKind::key_prefix`].
+/// Whether a word was not written by anyone but derived from another: patterns do not match these.
 pub fn is_derived(term: &[u8]) -> bool {
-    matches!(term.first(), Some(1..=3))
+    matches!(term.first(), Some(b'+' | b'<' | b'~'))
 }
