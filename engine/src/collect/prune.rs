@@ -9,8 +9,9 @@
 
 use super::topk::{ordered, unordered, TopK};
 use crate::cursor::term::TermCursor;
+use crate::cursor::window::Window;
 use crate::cursor::{BoxCursor, Cursor};
-use crate::score::{Scale, Scoring};
+use crate::score::{Leaf, Scale, Scoring};
 use crate::segment::visible::Visibility;
 use crate::segment::{DocId, Segment, END};
 
@@ -42,6 +43,25 @@ impl Offer<'_, '_> {
         self.scoring.outer_ceiling(self.segment.max_score())
     }
 
+    /// The score that a document must exceed.
+    fn least(&self) -> f64 {
+        self.top.threshold().map_or(f64::NEG_INFINITY, unordered)
+    }
+
+    /// Offers every document of a segment.
+    pub fn all(&mut self, leaf: &Leaf) {
+        let mut least = self.least();
+        for doc in 0..self.visible.end() {
+            let scale = self.scale(doc);
+            let score = self.scoring.result(&scale, leaf.value(1, &scale), 1.0);
+            if score > least && self.visible.contains(doc) {
+                self.offer(doc, score);
+                least = self.least();
+            }
+        }
+    }
+
+    #[inline]
     fn scale(&self, doc: DocId) -> Scale {
         self.scoring.scale(self.segment.facts(doc))
     }
@@ -78,35 +98,36 @@ impl Offer<'_, '_> {
                 }
             }
             let (docs, freqs) = cursor.rest_of_block();
+            let mut least = self.least();
             for (&doc, &freq) in docs.iter().zip(freqs) {
                 let scale = self.scale(doc);
-                self.offer_tree(doc, &scale, leaf.value(freq, &scale), || 1.0);
+                let score = self.scoring.result(&scale, leaf.value(freq, &scale), 1.0);
+                if score > least && self.visible.contains(doc) {
+                    self.offer(doc, score);
+                    least = self.least();
+                }
             }
             cursor.next_block();
         }
     }
 
-    /// Offers all documents of a tree.
-    pub fn tree(&mut self, cursor: &mut BoxCursor<'_>) {
-        let mut good_to = None;
-        while cursor.doc() < self.visible.end() {
-            let doc = cursor.doc();
-            if good_to.is_none_or(|good_to| doc > good_to) {
+    /// Offers the documents of a window, all of which a tree has and the query sees.
+    pub fn window(&mut self, cursor: &mut BoxCursor<'_>, window: &Window) {
+        // Up to `known` the tree's bound is known, and above the floor or not.
+        let (mut known, mut good) = (None, true);
+        window.for_each(|doc| {
+            if known.is_none_or(|known| doc > known) {
+                good = true;
                 if let Some(floor) = self.floor() {
                     let bound = cursor.bound(doc);
-                    if bound.score <= floor {
-                        if bound.up_to >= END - 1 {
-                            break;
-                        }
-                        cursor.seek(bound.up_to + 1);
-                        continue;
-                    }
-                    good_to = Some(bound.up_to);
+                    known = Some(bound.up_to);
+                    good = bound.score > floor;
                 }
             }
-            self.offer_current(cursor);
-            cursor.next();
-        }
+            if good && cursor.seek(doc) == doc {
+                self.offer_current(cursor);
+            }
+        });
     }
 
     /// Offers all documents of a union of terms, whose values add up.
@@ -127,6 +148,10 @@ impl Offer<'_, '_> {
     }
 }
 
+/// Terms of a union up to which the bounds of blocks are asked for: with more of them the stretches
+/// that all blocks have in common are too short to be worth it.
+const BLOCKWISE: usize = 8;
+
 /// A union of terms of which some lead and others only follow.
 struct MaxScore<'a> {
     /// Those that can give least first.
@@ -137,6 +162,8 @@ struct MaxScore<'a> {
     sums: Vec<f64>,
     /// Those before it cannot make a document good enough by themselves.
     leading: usize,
+    /// Up to this document the blocks of all together may give enough.
+    hopeful_to: Option<DocId>,
     /// What each gives for the current document, by place in the query: added up in that order, so
     /// that a sum does not depend on which of them led.
     values: Vec<f64>,
@@ -153,7 +180,7 @@ impl<'a> MaxScore<'a> {
         }
         let values = vec![0.0; ranked.len()];
         let (places, cursors) = ranked.into_iter().map(|(_, place, cursor)| (place, cursor)).unzip();
-        Self { cursors, places, sums, leading: 0, values }
+        Self { cursors, places, sums, leading: 0, hopeful_to: None, values }
     }
 
     /// The next document that may be good enough, or [`END`].
@@ -162,12 +189,27 @@ impl<'a> MaxScore<'a> {
             while self.leading < self.cursors.len() && self.sums[self.leading + 1] <= floor {
                 self.leading += 1;
             }
-            // One leader: its blocks can be passed over if the followers cannot make up for them.
-            if self.leading + 1 == self.cursors.len() {
-                return self.cursors[self.leading].skip_blocks(floor - self.sums[self.leading]);
+        }
+        loop {
+            let doc = self.cursors[self.leading..].iter().map(Cursor::doc).min().unwrap_or(END);
+            let Some(floor) = floor.filter(|_| self.cursors.len() <= BLOCKWISE) else { return doc };
+            if doc == END || self.hopeful_to.is_some_and(|hopeful_to| doc <= hopeful_to) {
+                return doc;
+            }
+            let (mut bound, mut up_to) = (0.0, END - 1);
+            for cursor in &mut self.cursors {
+                let part = cursor.bound(doc);
+                bound += part.score;
+                up_to = up_to.min(part.up_to);
+            }
+            if bound > floor {
+                self.hopeful_to = Some(up_to);
+                return doc;
+            }
+            for cursor in &mut self.cursors[self.leading..] {
+                cursor.seek(up_to + 1);
             }
         }
-        self.cursors[self.leading..].iter().map(Cursor::doc).min().unwrap_or(END)
     }
 
     /// What a document is worth, and the leaders move past it. `None` when it turns out that it is

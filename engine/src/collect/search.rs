@@ -147,20 +147,38 @@ impl<'a> Run<'a, '_> {
             } else if !cursor.fills_fast() || cursor.cost() < self.request.walk_below || !prepared.prunable() {
                 walk(&mut cursor, &mut offer)
             } else {
-                let total = self.count(prepared, number, &mut cursor, &visible);
-                // Cursors that counted are used up.
-                if let Some(mut term) = prepared.term_cursor(number) {
-                    offer.one_term(&mut term);
-                } else if let Some(terms) = prepared.term_cursors(number) {
-                    offer.any_term(terms);
-                } else {
-                    offer.tree(&mut prepared.cursor(number));
-                }
-                total
+                self.prune(prepared, number, &mut cursor, &mut offer)
             };
         }
         let hit = |(key, segment, doc)| Hit { segment, doc, score: unordered(key), sort: None, explanation: None };
         (total, top.into_sorted().into_iter().map(hit).collect())
+    }
+
+    /// Counts all matches and offers those that may be among the best.
+    fn prune(
+        &self,
+        prepared: &Prepared<'a>,
+        number: usize,
+        cursor: &mut BoxCursor<'a>,
+        offer: &mut Offer<'a, '_>,
+    ) -> u64 {
+        if let Some(leaf) = prepared.all() {
+            offer.all(&leaf);
+        } else if let Some(mut term) = prepared.term_cursor(number) {
+            offer.one_term(&mut term);
+        } else if let Some(terms) = prepared.term_cursors(number) {
+            offer.any_term(terms);
+        } else {
+            // One tree counts, a second one looks at what the first has found.
+            let mut total = 0;
+            let mut second = prepared.cursor_for_matches(number);
+            each_window(cursor, offer.visible, |window| {
+                total += window.count();
+                offer.window(&mut second, window);
+            });
+            return total;
+        }
+        self.count(prepared, number, cursor, offer.visible)
     }
 
     fn count(

@@ -83,6 +83,20 @@ impl<'a> Prepared<'a> {
         self.build(&self.root, segment, u64::MAX)
     }
 
+    /// A cursor over a segment that is only going to be sought at documents known to match: it
+    /// gathers nothing ahead.
+    pub fn cursor_for_matches(&self, segment: usize) -> BoxCursor<'a> {
+        self.build(&self.root, segment, 0)
+    }
+
+    /// What each document is worth when the whole query is `*`.
+    pub fn all(&self) -> Option<Leaf> {
+        match &self.root {
+            Bound::All(leaf) => Some(*leaf),
+            _ => None,
+        }
+    }
+
     /// The cursor over a segment when the whole query is one term.
     pub fn term_cursor(&self, segment: usize) -> Option<TermCursor<'a>> {
         match &self.root {

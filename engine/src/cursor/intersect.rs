@@ -107,9 +107,11 @@ impl<'a> Intersect<'a> {
     }
 
     fn read_positions(&mut self) {
-        // Children in the query's order.
-        let mut slots: Vec<Option<&mut BoxCursor<'a>>> = self.required.iter_mut().map(Some).collect();
-        self.alignment.read(self.order.iter().filter_map(|&at| slots[at].take()));
+        self.alignment.clear();
+        // In the query's order.
+        for &at in &self.order {
+            self.alignment.add(&mut self.required[at]);
+        }
     }
 
     /// Documents that a child of this cost has in a window, on average.

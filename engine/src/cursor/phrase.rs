@@ -34,19 +34,29 @@ impl Alignment {
     /// Reads the current document's positions of each child. Children without any (filters, or an
     /// index without positions) are left out.
     pub fn read<'c, 'a: 'c>(&mut self, children: impl Iterator<Item = &'c mut BoxCursor<'a>>) {
+        self.clear();
+        children.for_each(|child| self.add(child));
+    }
+
+    /// Forgets what was read.
+    pub fn clear(&mut self) {
         self.used = 0;
-        for child in children {
-            if self.lists.len() == self.used {
-                self.lists.push(Vec::new());
-            }
-            let list = &mut self.lists[self.used];
-            list.clear();
-            child.positions(list);
-            if !list.is_empty() {
+    }
+
+    /// Reads the current document's positions of one more child.
+    pub fn add(&mut self, child: &mut BoxCursor<'_>) {
+        if self.lists.len() == self.used {
+            self.lists.push(Vec::new());
+        }
+        let list = &mut self.lists[self.used];
+        list.clear();
+        child.positions(list);
+        if !list.is_empty() {
+            if !list.is_sorted() {
                 list.sort_unstable();
-                list.dedup();
-                self.used += 1;
             }
+            list.dedup();
+            self.used += 1;
         }
     }
 

@@ -23,11 +23,25 @@ enum Kind {
         at_end: bool,
     },
     Wildcard(Vec<Token>),
-    Fuzzy {
-        chars: Vec<u32>,
-        distance: u8,
-    },
+    Fuzzy(Fuzzy),
 }
+
+/// A word as an automaton that runs with all numbers of edits at once: bit *n* of a row stands for
+/// the first *n* characters (Wu and Manber's way).
+#[derive(Debug, Clone)]
+struct Fuzzy {
+    /// The distinct characters, each with the bits of the places that it leads to.
+    chars: Vec<(u32, u128)>,
+    /// The bit of the whole word; 0 for a word that is too long to be a term.
+    whole: u128,
+    distance: u8,
+}
+
+/// For each number of edits up to three, which beginnings of the word are reached.
+type Rows = [u128; 4];
+
+/// Characters of a fuzzy word. Longer ones match nothing: no more fit into a term.
+const MAX_FUZZY_CHARS: usize = 127;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Token {
@@ -47,9 +61,9 @@ enum Inner {
     At(usize),
     /// Wildcard: the tokens that may come next, one bit each.
     Set(SmallVec<[u64; 2]>),
-    /// Fuzzy: a row of the edit distance table, and a character of which bytes are missing.
-    Row {
-        row: SmallVec<[u8; 24]>,
+    /// Fuzzy: the rows, and a character of which bytes are missing.
+    Rows {
+        rows: Rows,
         code: u32,
         missing: u8,
     },
@@ -104,7 +118,8 @@ impl Pattern {
         Self { kind: Kind::Wildcard(tokens) }
     }
 
-    /// Terms at most `distance` insertions, deletions and replacements of characters away.
+    /// Terms at most `distance` insertions, deletions and replacements of characters away; three are
+    /// the most.
     pub fn fuzzy(text: &[u8], distance: u8) -> Self {
         let mut chars = Vec::new();
         let mut decoder = (0, 0);
@@ -114,7 +129,7 @@ impl Pattern {
         if decoder.1 > 0 {
             chars.push(NO_CHAR);
         }
-        Self { kind: Kind::Fuzzy { chars, distance } }
+        Self { kind: Kind::Fuzzy(Fuzzy::new(&chars, distance.min(3))) }
     }
 
     /// The bytes with which every match begins: where a walk may start.
@@ -143,10 +158,7 @@ impl Pattern {
                 add(tokens, &mut set, 0);
                 Inner::Set(set)
             }
-            Kind::Fuzzy { chars, distance } => {
-                let row = (0..=chars.len()).map(|at| at.min(usize::from(*distance) + 1) as u8).collect();
-                Inner::Row { row, code: 0, missing: 0 }
-            }
+            Kind::Fuzzy(fuzzy) => Inner::Rows { rows: fuzzy.start(), code: 0, missing: 0 },
         })
     }
 
@@ -171,13 +183,12 @@ impl Pattern {
                 Inner::At(at + usize::from(found))
             }
             (Kind::Wildcard(tokens), Inner::Set(set)) => step_wildcard(tokens, set, byte),
-            (Kind::Fuzzy { chars, distance }, Inner::Row { row, code, missing }) => {
-                let (mut row, mut code, mut missing) = (row.clone(), *code, *missing);
-                decode(&mut code, &mut missing, byte, |char| step_row(&mut row, chars, *distance, char));
-                if row.iter().all(|&edits| edits > *distance) {
+            (Kind::Fuzzy(fuzzy), &Inner::Rows { mut rows, mut code, mut missing }) => {
+                decode(&mut code, &mut missing, byte, |char| rows = fuzzy.step(rows, char));
+                if rows == [0; 4] {
                     Inner::Dead
                 } else {
-                    Inner::Row { row, code, missing }
+                    Inner::Rows { rows, code, missing }
                 }
             }
             _ => Inner::Dead,
@@ -190,13 +201,9 @@ impl Pattern {
             (Kind::Prefix(text), &Inner::At(at)) => at == text.len(),
             (Kind::Search { literal, .. }, &Inner::At(at)) => at == literal.len(),
             (Kind::Wildcard(tokens), Inner::Set(set)) => has(set, tokens.len()),
-            (Kind::Fuzzy { chars, distance }, Inner::Row { row, missing, .. }) => {
-                if *missing == 0 {
-                    return row.last().is_some_and(|edits| edits <= distance);
-                }
-                let mut row = row.clone();
-                step_row(&mut row, chars, *distance, NO_CHAR);
-                row.last().is_some_and(|edits| edits <= distance)
+            (Kind::Fuzzy(fuzzy), &Inner::Rows { rows, missing, .. }) => {
+                let rows = if missing == 0 { rows } else { fuzzy.step(rows, NO_CHAR) };
+                rows.iter().any(|row| row & fuzzy.whole != 0)
             }
             _ => false,
         }
@@ -272,16 +279,46 @@ fn decode(code: &mut u32, missing: &mut u8, byte: u8, mut yield_char: impl FnMut
     }
 }
 
-/// The next row of the edit distance table, values capped just above the distance.
-fn step_row(row: &mut [u8], chars: &[u32], distance: u8, char: u32) {
-    let cap = distance + 1;
-    let mut diagonal = row[0];
-    row[0] = (row[0] + 1).min(cap);
-    for (at, &expected) in chars.iter().enumerate() {
-        let above = row[at + 1];
-        let replaced = diagonal + u8::from(expected != char || char == NO_CHAR);
-        row[at + 1] = replaced.min(above + 1).min(row[at] + 1).min(cap);
-        diagonal = above;
+impl Fuzzy {
+    fn new(word: &[u32], distance: u8) -> Self {
+        let mut chars: Vec<(u32, u128)> = Vec::new();
+        if word.len() > MAX_FUZZY_CHARS {
+            return Self { chars, whole: 0, distance };
+        }
+        for (at, &char) in word.iter().enumerate().filter(|(_, &char)| char != NO_CHAR) {
+            let bit = 1 << (at + 1);
+            match chars.iter_mut().find(|(known, _)| *known == char) {
+                Some((_, bits)) => *bits |= bit,
+                None => chars.push((char, bit)),
+            }
+        }
+        Self { chars, whole: 1 << word.len(), distance }
+    }
+
+    /// Without reading anything, so many characters can be left out as there are edits.
+    fn start(&self) -> Rows {
+        let mut rows = [0; 4];
+        if self.whole != 0 {
+            for (edits, row) in rows.iter_mut().enumerate().take(usize::from(self.distance) + 1) {
+                *row = (1 << (edits + 1)) - 1;
+            }
+        }
+        rows
+    }
+
+    fn step(&self, before: Rows, char: u32) -> Rows {
+        let leads = self.chars.iter().find(|(known, _)| *known == char).map_or(0, |(_, bits)| *bits);
+        // Nothing lies beyond the whole word.
+        let inside = (self.whole << 1).wrapping_sub(1);
+        let mut rows = [0; 4];
+        rows[0] = before[0] << 1 & leads;
+        for edits in 1..=usize::from(self.distance) {
+            let replaced = before[edits - 1] << 1;
+            let inserted = before[edits - 1];
+            let left_out = rows[edits - 1] << 1;
+            rows[edits] = (before[edits] << 1 & leads | replaced | inserted | left_out) & inside;
+        }
+        rows
     }
 }
 

@@ -70,6 +70,8 @@ pub struct Scoring {
     scorer: Scorer,
     documents: f64,
     mean_len: f64,
+    /// What is added to a frequency in the denominator: this and so much for each unit of length.
+    saturation: (f64, f64),
     payload: Option<Box<[u8]>>,
 }
 
@@ -114,7 +116,12 @@ impl Scoring {
     /// A scorer over a collection of so many living documents of this mean length. `payload` is the
     /// query's, for HAMMING.
     pub fn new(scorer: Scorer, documents: u64, mean_len: f64, payload: Option<Box<[u8]>>) -> Self {
-        Self { scorer, documents: documents as f64, mean_len, payload }
+        let saturation = match scorer {
+            Scorer::Bm25 => (K1 * (1.0 - B + B * mean_len), 0.0),
+            _ if mean_len > 0.0 => (K1 * (1.0 - B), K1 * B / mean_len),
+            _ => (K1, 0.0),
+        };
+        Self { scorer, documents: documents as f64, mean_len, saturation, payload }
     }
 
     /// The scorer.
@@ -182,12 +189,9 @@ impl Scoring {
         matches!(self.scorer, Scorer::Tfidf | Scorer::TfidfDocNorm | Scorer::Bm25)
     }
 
+    #[inline]
     fn saturation(&self, len: u32) -> f64 {
-        match self.scorer {
-            Scorer::Bm25 => K1 * (1.0 - B + B * self.mean_len),
-            _ if self.mean_len > 0.0 => K1 * (1.0 - B + B * f64::from(len) / self.mean_len),
-            _ => K1,
-        }
+        self.saturation.0 + self.saturation.1 * f64::from(len)
     }
 
     /// What a document's facts amount to.
