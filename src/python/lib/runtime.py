@@ -366,6 +366,9 @@ def prepare(path, main, guarded):
     if guarded:
         guard.install()
     interrupt.install()
+    # An interpreter's first compilation makes the hundred classes of its syntax trees, which takes
+    # milliseconds: here, and not in the first script.
+    exec(compile("None", "<first>", "exec"), {})
 
 
 def farewell():
