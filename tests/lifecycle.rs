@@ -46,9 +46,10 @@ fn both_protocols_are_spoken() {
 fn unloading_is_refused_and_changes_nothing() {
     let server = Server::start(&[]);
     let mut client = server.client();
-    assert!(client.line("MODULE UNLOAD search").error().contains("nload"));
+    // The server says why: values of our types may be in the keyspace. Our own refusal comes after that.
+    let refusal = client.line("MODULE UNLOAD search");
+    assert!(refusal.error().contains("data types, can't unload"), "{refusal:?}");
     assert_eq!(client.line("IL.KEYS *"), Value::Array(Vec::new()));
-    assert!(server.log().contains("can't be unloaded"));
 }
 
 #[test]
