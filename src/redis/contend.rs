@@ -84,7 +84,8 @@ pub(super) fn acquire() {
     SINCE.store(EPOCH.elapsed().as_nanos() as u64 | 1, Ordering::SeqCst);
     loop {
         thread::park_timeout(LOOK_EVERY);
-        if try_until_quiet() {
+        // Without a call one look is enough: the main thread may be busy for long, and needs the processor more.
+        if try_lock() || (CALL.load(Ordering::Acquire) != ANSWER.load(Ordering::Relaxed) && try_until_quiet()) {
             break;
         }
     }
@@ -118,6 +119,7 @@ pub(super) fn main_leaves() {
     if since == 0 {
         return;
     }
+    let call = CALL.fetch_add(1, Ordering::AcqRel) + 1;
     if let Some(worker) = &*WORKER.lock().unwrap_or_else(PoisonError::into_inner) {
         worker.unpark();
     }
@@ -125,7 +127,6 @@ pub(super) fn main_leaves() {
     if waited < PATIENCE {
         return;
     }
-    let call = CALL.fetch_add(1, Ordering::AcqRel) + 1;
     let end = Instant::now() + LINGER.min(waited / LINGER_PART);
     while ANSWER.load(Ordering::Acquire) != call && SINCE.load(Ordering::Acquire) == since && Instant::now() < end {
         pause();
