@@ -18,7 +18,6 @@ use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
 use document::Document;
 use keys::KeyTable;
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -95,8 +94,7 @@ pub struct Index {
     assigned: AtomicU64,
     applied: Mutex<Seq>,
     progress: Condvar,
-    /// Numbers of queries that have arrived and not yet taken their snapshot, with how many of each.
-    pins: Mutex<BTreeMap<Seq, usize>>,
+    pins: Arc<snapshot::Pins>,
     maintenance: Mutex<()>,
     documents: AtomicU64,
     total_len: AtomicU64,
@@ -125,7 +123,7 @@ impl Index {
             assigned: AtomicU64::new(0),
             applied: Mutex::new(0),
             progress: Condvar::new(),
-            pins: Mutex::default(),
+            pins: Arc::default(),
             maintenance: Mutex::new(()),
             documents: AtomicU64::new(0),
             total_len: AtomicU64::new(0),

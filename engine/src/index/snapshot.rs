@@ -7,25 +7,30 @@
 
 use super::{keys, lock, Index, State};
 use crate::segment::{DocId, Segment, Seq};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+/// The numbers of queries that have arrived and not yet taken their snapshot, with how many of each.
+#[derive(Debug, Default)]
+pub(super) struct Pins(Mutex<BTreeMap<Seq, usize>>);
 
 /// A query's number. While it lives, no version that is visible at the number is merged away.
 #[derive(Debug)]
-pub struct Arrival<'i> {
-    index: &'i Index,
+pub struct Arrival {
+    pins: Arc<Pins>,
     seq: Seq,
 }
 
-impl Arrival<'_> {
+impl Arrival {
     /// The number.
     pub fn seq(&self) -> Seq {
         self.seq
     }
 }
 
-impl Drop for Arrival<'_> {
+impl Drop for Arrival {
     fn drop(&mut self) {
-        let mut pins = lock(&self.index.pins);
+        let mut pins = lock(&self.pins.0);
         if let Some(count) = pins.get_mut(&self.seq) {
             *count -= 1;
             if *count == 0 {
@@ -46,17 +51,21 @@ pub struct Snapshot {
 
 impl Index {
     /// Gives a query the number of the last change that was assigned one.
-    pub fn arrive(&self) -> Arrival<'_> {
+    pub fn arrive(&self) -> Arrival {
+        self.pin(Self::assigned)
+    }
+
+    fn pin(&self, number: impl FnOnce(&Self) -> Seq) -> Arrival {
         // With the lock held, so that no merge can settle on a later horizon in between.
-        let mut pins = lock(&self.pins);
-        let seq = self.assigned();
+        let mut pins = lock(&self.pins.0);
+        let seq = number(self);
         *pins.entry(seq).or_default() += 1;
-        Arrival { index: self, seq }
+        Arrival { pins: Arc::clone(&self.pins), seq }
     }
 
     /// The snapshot of a query that has arrived. `None` while a change up to its number is not yet
     /// applied; [`Index::wait_applied`] waits for that.
-    pub fn snapshot(&self, arrival: &Arrival<'_>) -> Option<Snapshot> {
+    pub fn snapshot(&self, arrival: &Arrival) -> Option<Snapshot> {
         if self.applied() < arrival.seq {
             return None;
         }
@@ -65,11 +74,7 @@ impl Index {
 
     /// A snapshot of what is applied by now.
     pub fn latest(&self) -> Snapshot {
-        let mut pins = lock(&self.pins);
-        let seq = self.applied();
-        *pins.entry(seq).or_default() += 1;
-        drop(pins);
-        let arrival = Arrival { index: self, seq };
+        let arrival = self.pin(Self::applied);
         self.at(arrival.seq)
     }
 
@@ -85,7 +90,7 @@ impl Index {
 
     /// The least number that a query may still ask for: what died at or before it, none sees.
     pub(super) fn horizon(&self) -> Seq {
-        let pins = lock(&self.pins);
+        let pins = lock(&self.pins.0);
         let applied = self.applied();
         pins.keys().next().map_or(applied, |&least| least.min(applied))
     }
