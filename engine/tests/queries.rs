@@ -193,7 +193,7 @@ fn a_query_reads_its_number_and_no_more() {
     index.compact();
     let snapshot = index.snapshot(&arrival).expect("applied");
     assert_eq!((count(&snapshot, b"old"), count(&snapshot, b"new")), (2, 0));
-    assert!(index.find(&snapshot, b"b").is_some());
+    assert!(snapshot.find(b"b").is_some());
     drop(arrival);
     index.compact();
     assert_eq!((count(&snapshot, b"old"), count(&snapshot, b"new")), (2, 0), "a snapshot keeps what it holds");
