@@ -58,6 +58,7 @@ pub mod postings;
 pub mod query;
 pub mod schema;
 pub mod score;
+pub mod sections;
 pub mod segment;
 pub mod spellcheck;
 pub mod text;

@@ -8,16 +8,19 @@
 //! Lock order: writer, keys, state, pins.
 
 pub mod document;
+mod image;
 mod keys;
 mod maintain;
 mod snapshot;
 
+pub use image::{Image, Restored};
 pub use snapshot::{Arrival, Snapshot};
 
 use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
 use document::Document;
 use keys::KeyTable;
+use snapshot::Pins;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -90,11 +93,11 @@ pub struct Index {
     /// Held while a change is applied, and while segments take others' place.
     writer: Mutex<()>,
     state: RwLock<Arc<State>>,
-    keys: RwLock<KeyTable>,
+    keys: Arc<RwLock<KeyTable>>,
     assigned: AtomicU64,
     applied: Mutex<Seq>,
     progress: Condvar,
-    pins: Arc<snapshot::Pins>,
+    pins: Pins,
     maintenance: Mutex<()>,
     documents: AtomicU64,
     total_len: AtomicU64,
@@ -119,11 +122,11 @@ impl Index {
             limits,
             writer: Mutex::new(()),
             state: RwLock::new(Arc::new(State { older: Vec::new(), live })),
-            keys: RwLock::default(),
+            keys: Arc::default(),
             assigned: AtomicU64::new(0),
             applied: Mutex::new(0),
             progress: Condvar::new(),
-            pins: Arc::default(),
+            pins: Pins::default(),
             maintenance: Mutex::new(()),
             documents: AtomicU64::new(0),
             total_len: AtomicU64::new(0),
@@ -212,9 +215,7 @@ impl Index {
     /// Puts an empty segment in the live one's place. The writer's lock must be held.
     fn freeze(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let mut older = state.older.clone();
-        older.push(Arc::clone(&state.live));
-        *state = Arc::new(State { older, live: Arc::new(Segment::Live(LiveSegment::default())) });
+        *state = Arc::new(state.frozen());
     }
 
     /// The number of the last change that was applied.
@@ -275,6 +276,12 @@ impl Index {
 }
 
 impl State {
+    /// The same with an empty segment in the live one's place.
+    fn frozen(&self) -> Self {
+        let older = self.segments().cloned().collect();
+        Self { older, live: Arc::new(Segment::Live(LiveSegment::default())) }
+    }
+
     fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.older.iter().chain(std::iter::once(&self.live))
     }
