@@ -1,7 +1,7 @@
 //! What is one index: its definition as it stands, its documents, and what is still on the way to them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,24 @@ impl View {
         &self.identifiers
     }
 
+    /// The same with other fields, of which `added` is what `FT.ALTER` said.
+    pub(super) fn with_schema(&self, schema: Schema, added: &[&[u8]]) -> Self {
+        let mut view = Self::new(schema, self.options.clone(), self.synonyms.clone(), self.also());
+        view.added = self.added.iter().cloned().chain(added.iter().map(|&word| word.into())).collect();
+        view
+    }
+
+    /// The same with other synonyms.
+    pub(super) fn with_synonyms(&self, synonyms: Synonyms) -> Self {
+        let mut view = Self::new(self.schema.clone(), self.options.clone(), synonyms, self.also());
+        view.added.clone_from(&self.added);
+        view
+    }
+
+    fn also(&self) -> impl Iterator<Item = &[u8]> {
+        self.identifiers.iter().map(|field| &**field)
+    }
+
     /// Where a hash field stands among [`View::identifiers`].
     pub fn place(&self, identifier: &[u8]) -> Option<usize> {
         self.places.get(identifier).copied()
@@ -76,8 +94,9 @@ pub struct SearchIndex {
     crew: Crew,
     scan: Scan,
     errors: Mutex<IndexErrors>,
-    /// Queries so far.
+    /// Queries so far, and which dialects they had (bit n: dialect n + 1).
     queries: AtomicU64,
+    dialects: AtomicU8,
     /// Microseconds spent on reading and applying documents.
     indexing_time: AtomicU64,
     /// The last use, in milliseconds since the index was made.
@@ -108,6 +127,7 @@ impl SearchIndex {
             scan: Scan::default(),
             errors: Mutex::default(),
             queries: AtomicU64::new(0),
+            dialects: AtomicU8::new(0),
             indexing_time: AtomicU64::new(0),
             used_at: AtomicU64::new(0),
             made: Instant::now(),
@@ -159,6 +179,16 @@ impl SearchIndex {
         self.queries.load(Ordering::Relaxed)
     }
 
+    /// Notes that a query had this dialect, 1 to 4.
+    pub fn note_dialect(&self, dialect: u8) {
+        self.dialects.fetch_or(1 << (dialect.clamp(1, 4) - 1), Ordering::Relaxed);
+    }
+
+    /// Whether a query had this dialect, 1 to 4.
+    pub fn had_dialect(&self, dialect: u8) -> bool {
+        self.dialects.load(Ordering::Relaxed) & (1 << (dialect.clamp(1, 4) - 1)) != 0
+    }
+
     /// The time that was spent on indexing, on all threads.
     pub fn indexing_time(&self) -> Duration {
         Duration::from_micros(self.indexing_time.load(Ordering::Relaxed))
@@ -197,8 +227,22 @@ impl SearchIndex {
         self.dropped.store(true, Ordering::Release);
     }
 
-    /// The snapshot of a query that has arrived. Waits until all changes before the query are applied, and
-    /// helps with that: on the main thread nobody else might.
+    /// Waits until all changes before `arrival` are applied, and helps with that: on the main thread nobody else might.
+    ///
+    /// # Errors
+    /// Why the wait must stop.
+    pub fn catch_up(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<(), Stop> {
+        while self.documents.applied() < arrival.seq() {
+            cancel.check()?;
+            if !self.work_one() {
+                self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
+            }
+        }
+        Ok(())
+    }
+
+    /// The snapshot of a query that has arrived. Waits as
+    /// [`SearchIndex::catch_up`].
     ///
     /// # Errors
     /// Why the query must stop.
@@ -209,10 +253,7 @@ impl SearchIndex {
             if let Some(snapshot) = self.documents.snapshot(arrival) {
                 return Ok(snapshot);
             }
-            cancel.check()?;
-            if !self.work_one() {
-                self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
-            }
+            self.catch_up(arrival, cancel)?;
         }
     }
 

@@ -9,6 +9,7 @@
 //! and waits until that is applied: it sees all writes before it and none after.
 
 pub mod definition;
+pub mod dictionaries;
 mod errors;
 mod follow;
 mod index;
