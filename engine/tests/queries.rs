@@ -6,7 +6,7 @@ use engine::cursor::plan::Node;
 use engine::index::document::{DocumentBuilder, Keep};
 use engine::index::{Change, Index, Snapshot};
 use engine::ingest::Reader;
-use engine::query::{parse, plan, resolve, Dialect, Params, ResolveOptions};
+use engine::query::{parse, plan, resolve, Clause, Dialect, GeoRadius, GeoUnit, NumericRange, Params, ResolveOptions};
 use engine::schema::{FieldDefinition, IndexOptions, Schema};
 use engine::score::Scorer;
 use engine::text::{Analyser, AnalysisLimits, Language, Synonyms};
@@ -193,11 +193,41 @@ fn a_query_reads_its_number_and_no_more() {
     index.compact();
     let snapshot = index.snapshot(&arrival).expect("applied");
     assert_eq!((count(&snapshot, b"old"), count(&snapshot, b"new")), (2, 0));
-    assert!(index.find(&snapshot, b"b").is_some());
+    assert!(snapshot.find(b"b").is_some());
     drop(arrival);
     index.compact();
     assert_eq!((count(&snapshot, b"old"), count(&snapshot, b"new")), (2, 0), "a snapshot keeps what it holds");
     let latest = index.latest();
     assert_eq!((count(&latest, b"old"), count(&latest, b"new")), (0, 1));
+    assert_eq!(index.figures().versions, 3, "while there is a snapshot, its keys can be found");
+    assert!(snapshot.find(b"b").is_some());
+    drop(snapshot);
+    index.compact();
     assert_eq!(index.figures().versions, 1);
+}
+
+#[test]
+fn filters_and_keys_restrict_a_whole_query() {
+    let fixture = fixture();
+    let restricted = |text: &str, filters: Vec<Clause>| {
+        let ast = parse(text.as_bytes(), Dialect::V2, &Params::default()).expect("a query");
+        let options = ResolveOptions { dialect: Dialect::V2, ..ResolveOptions::default() };
+        let query = resolve(&ast, &fixture.schema, &fixture.analyser(), &options).expect("it resolves");
+        let query = filters.into_iter().fold(query, |query, filter| query.filtered(filter));
+        let snapshot = fixture.index.latest();
+        let node = plan(&query);
+        keys(&snapshot, &search(&snapshot, &Request::best(&node, Scorer::Tfidf, 10), &Budget::unlimited()))
+    };
+    let size = |min: f64, max: f64| Clause::numeric(&fixture.schema, b"size", NumericRange::inclusive(min, max));
+    let names = |names: &[&str]| Clause::keys(names);
+    assert_eq!(restricted("fox | cat", vec![size(15.0, 40.0)]), ["d:2", "d:4"]);
+    assert_eq!(restricted("fox | cat", vec![size(15.0, 40.0), names(&["d:4", "d:1", "d:9"])]), ["d:4"]);
+    assert_eq!(restricted("-cat", vec![names(&["d:2", "d:3"])]), ["d:3"]);
+    assert_eq!(restricted("*", vec![names(&[])]), [""; 0]);
+    assert_eq!(
+        restricted("fox", vec![Clause::numeric(&fixture.schema, b"title", NumericRange::inclusive(0.0, 1.0))]),
+        [""; 0]
+    );
+    let near = GeoRadius::new(2.35, 48.85, 20.0, GeoUnit::Kilometres).expect("a circle");
+    assert_eq!(restricted("fox", vec![Clause::geo(&fixture.schema, b"place", near), size(0.0, 10.0)]), ["d:1"]);
 }

@@ -53,7 +53,15 @@ enum Bound<'a> {
     Not(Box<Bound<'a>>),
     Optional(Box<Bound<'a>>),
     Filter(Predicate, Leaf),
+    /// In order: segment and document.
     Ids(Vec<(usize, DocId)>, Leaf),
+}
+
+/// The places, which are in order, that are in a segment.
+fn of_segment(places: &[(usize, DocId)], segment: usize) -> &[(usize, DocId)] {
+    let start = places.partition_point(|&(at, _)| at < segment);
+    let end = places.partition_point(|&(at, _)| at <= segment);
+    &places[start..end]
 }
 
 struct BoundTerm<'a> {
@@ -144,7 +152,7 @@ impl<'a> Prepared<'a> {
             Bound::Filter(predicate, _) => predicate
                 .candidates(self.snapshot.segment(segment))
                 .map_or(all, |runs| runs.iter().map(|run| run.len() as u64).sum()),
-            Bound::Ids(ids, _) => ids.iter().filter(|(at, _)| *at == segment).count() as u64,
+            Bound::Ids(places, _) => of_segment(places, segment).len() as u64,
         }
     }
 
@@ -198,8 +206,8 @@ impl<'a> Prepared<'a> {
                 Box::new(Optional::new(self.build(child, segment, lead), Box::new(all)))
             }
             Bound::Filter(predicate, leaf) => self.filter(*predicate, *leaf, segment, lead),
-            Bound::Ids(ids, leaf) => {
-                let here = ids.iter().filter(|(at, _)| *at == segment).map(|&(_, doc)| doc).collect();
+            Bound::Ids(places, leaf) => {
+                let here = of_segment(places, segment).iter().map(|&(_, doc)| doc).collect();
                 Box::new(Ids::new(here, *leaf, self.scoring))
             }
         }
@@ -269,7 +277,7 @@ impl<'a> Binder<'a> {
             NodeKind::Circle(field, circle) => {
                 Bound::Filter(Predicate::Circle(*field, *circle), self.scoring.filter(weight))
             }
-            NodeKind::Ids(ids) => Bound::Ids(ids.clone(), self.scoring.filter(weight)),
+            NodeKind::Keys(keys) => self.keys(keys, weight),
         }
     }
 
@@ -285,6 +293,22 @@ impl<'a> Binder<'a> {
             Space::Tag(_) | Space::Missing(_) => self.scoring.filter(weight),
         };
         Bound::Term(BoundTerm { name: term.into(), fields, leaf, lists })
+    }
+
+    fn keys(&self, keys: &[Box<[u8]>], weight: f64) -> Bound<'a> {
+        let mut places = Vec::new();
+        for key in keys {
+            if self.budget.spend(32) {
+                break;
+            }
+            places.extend(self.snapshot.find(key));
+        }
+        places.sort_unstable();
+        if places.is_empty() {
+            Bound::Empty
+        } else {
+            Bound::Ids(places, self.scoring.filter(weight))
+        }
     }
 
     /// The first terms in order that match in any segment.

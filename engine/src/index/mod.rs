@@ -18,6 +18,7 @@ use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
 use document::Document;
 use keys::KeyTable;
+use snapshot::Pins;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -90,11 +91,11 @@ pub struct Index {
     /// Held while a change is applied, and while segments take others' place.
     writer: Mutex<()>,
     state: RwLock<Arc<State>>,
-    keys: RwLock<KeyTable>,
+    keys: Arc<RwLock<KeyTable>>,
     assigned: AtomicU64,
     applied: Mutex<Seq>,
     progress: Condvar,
-    pins: Arc<snapshot::Pins>,
+    pins: Pins,
     maintenance: Mutex<()>,
     documents: AtomicU64,
     total_len: AtomicU64,
@@ -119,11 +120,11 @@ impl Index {
             limits,
             writer: Mutex::new(()),
             state: RwLock::new(Arc::new(State { older: Vec::new(), live })),
-            keys: RwLock::default(),
+            keys: Arc::default(),
             assigned: AtomicU64::new(0),
             applied: Mutex::new(0),
             progress: Condvar::new(),
-            pins: Arc::default(),
+            pins: Pins::default(),
             maintenance: Mutex::new(()),
             documents: AtomicU64::new(0),
             total_len: AtomicU64::new(0),
