@@ -110,12 +110,11 @@ fn query(request: &Request, view: &View, language: Language) -> Result<Query, Qu
     let schema = &view.schema;
     let ast = parse(&request.query, request.dialect, &request.params)?;
     let analyser = Analyser::new(language, &view.options.stop_words, &view.synonyms, analysis_limits());
-    let fields = request.fields.as_ref().map_or(ALL_FIELDS, |names| {
-        names.iter().filter_map(|name| schema.by_any_name(name)).fold(0, |mask, field| mask | field.mask())
-    });
+    let fields = request.fields.as_ref().map_or(ALL_FIELDS, |names| schema.mask_of(names));
     let options = ResolveOptions {
         dialect: request.dialect,
         verbatim: request.verbatim,
+        expander: request.expander,
         drop_stop_words: !request.keep_stop_words,
         fields,
         slop: request.slop,
@@ -124,12 +123,12 @@ fn query(request: &Request, view: &View, language: Language) -> Result<Query, Qu
         max_expansions: settings::MAX_PREFIX_EXPANSIONS.count(),
     };
     let query = resolve(&ast, schema, &analyser, &options)?;
-    Ok(request.filters.iter().fold(query, |query, filter| {
-        query.filtered(match filter {
-            Filter::Numeric(field, range) => Clause::numeric(schema, field, *range),
-            Filter::Geo(field, circle) => Clause::geo(schema, field, *circle),
-        })
-    }))
+    let filters = request.filters.iter().map(|filter| match filter {
+        Filter::Numeric(field, range) => Clause::numeric(schema, field, *range),
+        Filter::Geo(field, circle) => Clause::geo(schema, field, *circle),
+    });
+    let keys = request.keys.as_ref().map(Clause::keys);
+    Ok(filters.chain(keys).fold(query, Query::filtered))
 }
 
 fn ranking(request: &Request, view: &View) -> Result<Ranking, String> {

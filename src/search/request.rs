@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use engine::query::{Dialect, GeoRadius, NumericRange, Params};
+use engine::query::{Dialect, Expander, GeoRadius, NumericRange, Params};
 use engine::score::Scorer;
 use engine::text::Language;
 
@@ -31,6 +31,8 @@ pub struct Request {
     pub sort_keys: bool,
     /// `VERBATIM`
     pub verbatim: bool,
+    /// `EXPANDER`
+    pub expander: Expander,
     /// `NOSTOPWORDS`
     pub keep_stop_words: bool,
     /// `SLOP`
@@ -74,6 +76,7 @@ impl Request {
             payloads: false,
             sort_keys: false,
             verbatim: false,
+            expander: Expander::default(),
             keep_stop_words: false,
             slop: None,
             in_order: false,

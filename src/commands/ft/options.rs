@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use engine::query::{Dialect, GeoRadius, GeoUnit, NumericRange, Params};
+use engine::query::{Dialect, Expander, GeoRadius, GeoUnit, NumericRange, Params};
 use engine::score::Scorer;
 use engine::text::Language;
 
@@ -57,9 +57,8 @@ pub(super) fn request(words: &[&[u8]]) -> Result<Request, String> {
                 request.scorer =
                     Scorer::by_name(name).ok_or_else(|| format!("No such scorer {}", shown(name)))?;
             }
-            // What a word expands to follows from its fields; the words for it are known, and so is
-            // any other: RediSearch takes what it does not know for no expander.
-            b"EXPANDER" => drop(words.value("EXPANDER")?),
+            // As in RediSearch, a name that is not known is the default's.
+            b"EXPANDER" => request.expander = Expander::by_name(words.value("EXPANDER")?).unwrap_or_default(),
             b"PAYLOAD" => request.payload = Some(words.value("PAYLOAD")?.to_vec()),
             b"FORMAT" => format(words.value("FORMAT")?)?,
             b"PARAMS" if has_params => {
