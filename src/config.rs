@@ -31,6 +31,7 @@ pub(crate) fn changed(setting: &'static Setting) {
     use crate::redis::Pools;
     match setting.name {
         "workers" => Pools::Workers.get().resize(setting.count()),
+        "index-threads" => Pools::Indexing.get().resize(setting.count()),
         "python-workers" => Pools::Python.get().resize(setting.count() + crate::gears::stuck()),
         "warm-interpreters" => {
             if let Some(registry) = crate::python::registry() {

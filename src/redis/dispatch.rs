@@ -62,15 +62,23 @@ pub enum Pools {
     Workers,
     /// For Python, where a script may do what it likes.
     Python,
+    /// For reading documents into indexes.
+    Indexing,
+    /// For what indexes need now and then: scans of the keyspace, sealing and merging of segments, their end.
+    Maintenance,
 }
 
 static WORKERS: OnceCell<Pool> = OnceCell::new();
 static PYTHON: OnceCell<Pool> = OnceCell::new();
+static INDEXING: OnceCell<Pool> = OnceCell::new();
+static MAINTENANCE: OnceCell<Pool> = OnceCell::new();
 
 /// A worker's stack, of which Rust code needs little.
 const WORKER_STACK: usize = 2 << 20;
 /// A Python worker's stack: what `python::STACK_SIZE` asks for. Only what is used takes memory.
 const PYTHON_STACK: usize = 32 << 20;
+/// Two, so that a long merge and a long scan do not wait for each other.
+const MAINTENANCE_THREADS: usize = 2;
 
 impl Pools {
     /// The pool; its threads start when it is first used.
@@ -80,8 +88,17 @@ impl Pools {
             Pools::Python => {
                 PYTHON.get_or_init(|| Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK))
             }
+            Pools::Indexing => {
+                INDEXING.get_or_init(|| Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK))
+            }
+            Pools::Maintenance => MAINTENANCE.get_or_init(|| Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK)),
         }
     }
+}
+
+/// The pools that were used so far.
+fn started() -> impl Iterator<Item = &'static Pool> {
+    [WORKERS.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get()].into_iter().flatten()
 }
 
 /// The jobs under way: how SHUTDOWN reaches them.
@@ -112,7 +129,7 @@ pub fn clients_waiting() -> usize {
 
 /// Tells every job to stop, and takes no new ones.
 pub(super) fn stop_everything() {
-    for pool in [WORKERS.get(), PYTHON.get()].into_iter().flatten() {
+    for pool in started() {
         pool.close();
     }
     for cancel in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).values() {
@@ -125,7 +142,7 @@ pub(super) fn stop_everything() {
 /// Returns whether that was reached.
 pub(super) fn drain(limit: Duration) -> bool {
     let end = Instant::now() + limit;
-    let running = || [WORKERS.get(), PYTHON.get()].into_iter().flatten().map(Pool::running).sum::<usize>();
+    let running = || started().map(Pool::running).sum::<usize>();
     while running() > contend::waiting() {
         if Instant::now() >= end {
             return false;
@@ -160,7 +177,12 @@ pub fn background(
     work: impl FnOnce(&mut Lane) + Send + 'static,
 ) -> Result<(), Refused> {
     let registered = Registered::new(&cancel);
-    pool.get().submit(settings::QUEUE_LIMIT.count(), move || {
+    // An index asks for a few jobs at a time, and a refused one would have to be asked for again.
+    let limit = match pool {
+        Pools::Indexing | Pools::Maintenance => usize::MAX,
+        Pools::Workers | Pools::Python => settings::QUEUE_LIMIT.count(),
+    };
+    pool.get().submit(limit, move || {
         let _registered = registered;
         work(&mut Lane::pooled(db, cancel, Client::default()));
     })

@@ -6,7 +6,8 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, events, info, lock, log, node, options, types, InfoSection, KeyType, Level, Shutdown};
+use super::{api, events, info, lock, log, node, notify, options, types};
+use super::{InfoSection, KeyType, KeyWatcher, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -53,6 +54,15 @@ impl Loader {
     pub fn data_type<T: KeyType>(&self) -> Result<(), String> {
         // SAFETY: as above.
         unsafe { types::register::<T>(self.ctx) }
+    }
+
+    /// Tells `watcher` of every change of a key.
+    ///
+    /// # Errors
+    /// When the server refuses it, or there is a watcher.
+    pub fn watch_keys(&self, watcher: KeyWatcher) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { notify::watch(self.ctx, watcher) }
     }
 }
 

@@ -1,15 +1,19 @@
 //! What is one index: its definition as it stands, its documents, and what is still on the way to them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use engine::index::{Arrival, Index, Limits, Snapshot};
 use engine::schema::{IndexOptions, Schema};
 use engine::text::Synonyms;
 
+use super::definition::{Created, Definition};
+use super::errors::IndexErrors;
 use super::queue::Queue;
+use super::scan::Scan;
+use super::work::Crew;
 use crate::sync::{CancelToken, Stop};
 
 /// How a document is read: what `FT.ALTER` and `FT.SYNUPDATE` replace as a whole.
@@ -21,6 +25,8 @@ pub struct View {
     pub options: IndexOptions,
     /// Words that mean the same.
     pub synonyms: Synonyms,
+    /// The words of the fields that `FT.ALTER` has added.
+    pub added: Vec<Box<[u8]>>,
     /// Every hash field that is copied out of a changed key, with its place in [`super::Fields`].
     places: HashMap<Box<[u8]>, usize>,
     identifiers: Vec<Box<[u8]>>,
@@ -45,7 +51,7 @@ impl View {
         let options_named = [&options.language_field, &options.score_field, &options.payload_field];
         options_named.into_iter().flatten().for_each(|field| name(field));
         also.into_iter().for_each(name);
-        Self { schema, options, synonyms, places, identifiers }
+        Self { schema, options, synonyms, added: Vec::new(), places, identifiers }
     }
 
     /// The hash fields to copy of a key that belongs to the index.
@@ -62,10 +68,21 @@ impl View {
 /// An index. Whoever holds it may find it dropped meanwhile: ask [`SearchIndex::is_dropped`] in each slice.
 pub struct SearchIndex {
     name: Box<[u8]>,
+    definition: Definition,
     view: RwLock<Arc<View>>,
     documents: Index,
     queue: Queue,
     dropped: AtomicBool,
+    crew: Crew,
+    scan: Scan,
+    errors: Mutex<IndexErrors>,
+    /// Queries so far.
+    queries: AtomicU64,
+    /// Microseconds spent on reading and applying documents.
+    indexing_time: AtomicU64,
+    /// The last use, in milliseconds since the index was made.
+    used_at: AtomicU64,
+    made: Instant,
 }
 
 /// How long a reader waits for the indexing threads before it looks for work of its own again.
@@ -73,19 +90,38 @@ const HELP_EVERY: Duration = Duration::from_millis(2);
 
 impl SearchIndex {
     /// An index without documents.
-    pub fn new(name: &[u8], view: View) -> Arc<Self> {
+    pub fn new(name: &[u8], created: Created) -> Arc<Self> {
+        let view = View::new(created.schema, created.options, Synonyms::default(), []);
+        Self::with_view(name, created.definition, Arc::new(view))
+    }
+
+    /// An index without documents, which are read as `view` says.
+    pub(super) fn with_view(name: &[u8], definition: Definition, view: Arc<View>) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
-            view: RwLock::new(Arc::new(view)),
+            definition,
+            view: RwLock::new(view),
             documents: Index::new(Limits::default()),
             queue: Queue::default(),
             dropped: AtomicBool::new(false),
+            crew: Crew::default(),
+            scan: Scan::default(),
+            errors: Mutex::default(),
+            queries: AtomicU64::new(0),
+            indexing_time: AtomicU64::new(0),
+            used_at: AtomicU64::new(0),
+            made: Instant::now(),
         })
     }
 
     /// Its own name.
     pub fn name(&self) -> &[u8] {
         &self.name
+    }
+
+    /// Which keys belong to it, and how it lives.
+    pub fn definition(&self) -> &Definition {
+        &self.definition
     }
 
     /// How documents are read at this moment.
@@ -113,6 +149,50 @@ impl SearchIndex {
         self.dropped.load(Ordering::Acquire)
     }
 
+    /// Documents that could not be indexed.
+    pub fn errors(&self) -> IndexErrors {
+        self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many queries it has had.
+    pub fn queries(&self) -> u64 {
+        self.queries.load(Ordering::Relaxed)
+    }
+
+    /// The time that was spent on indexing, on all threads.
+    pub fn indexing_time(&self) -> Duration {
+        Duration::from_micros(self.indexing_time.load(Ordering::Relaxed))
+    }
+
+    /// Whether keys that were there before are still being looked through.
+    pub fn is_scanning(&self) -> bool {
+        self.scan.is_running()
+    }
+
+    /// The share of those that were looked through, 0 to 1.
+    pub fn scan_progress(&self) -> f64 {
+        self.scan.progress()
+    }
+
+    /// Marks it as used now, which puts off the end of a temporary index.
+    pub fn used(&self) {
+        self.used_at.store(self.made.elapsed().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// When a temporary index goes unless it is used again.
+    pub fn expires(&self) -> Option<Instant> {
+        let used = self.made + Duration::from_millis(self.used_at.load(Ordering::Relaxed));
+        self.definition.temporary.map(|unused| used + unused)
+    }
+
+    pub(super) fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
+    pub(super) fn scan(&self) -> &Scan {
+        &self.scan
+    }
+
     pub(super) fn mark_dropped(&self) {
         self.dropped.store(true, Ordering::Release);
     }
@@ -123,6 +203,8 @@ impl SearchIndex {
     /// # Errors
     /// Why the query must stop.
     pub fn snapshot(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        self.used();
         loop {
             if let Some(snapshot) = self.documents.snapshot(arrival) {
                 return Ok(snapshot);
@@ -137,6 +219,14 @@ impl SearchIndex {
     /// Reads one changed document and applies what is ready. Returns false when there was nothing
     /// to read.
     pub fn work_one(&self) -> bool {
-        self.queue.work_one(&self.documents)
+        let begun = Instant::now();
+        let worked = self.queue.work_one(&self.documents, &|error, key| {
+            let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
+            errors.record(error.field, &error.to_string(), key);
+        });
+        if worked {
+            self.indexing_time.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        }
+        worked
     }
 }

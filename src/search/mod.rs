@@ -2,15 +2,35 @@
 //!
 //! The engine (a package of its own) keeps the documents of one index and answers queries over
 //! snapshots. This layer ties it to the server: which indexes there are ([`registry`]), which keys belong
-//! to them, how changes of keys reach them ([`queue`]), and how a query becomes rows.
+//! to them (`routes`), how changes of keys reach them (`follow`, `queue`), and how a query becomes rows.
 //!
 //! A change is numbered and its fields are copied under the server's lock; reading the document and
 //! inserting it happen on indexing threads. A query takes the number of the last change when it arrives
 //! and waits until that is applied: it sees all writes before it and none after.
 
+pub mod definition;
+mod errors;
+mod follow;
 mod index;
+pub mod lifecycle;
 mod queue;
 pub mod registry;
+mod routes;
+mod scan;
+mod work;
 
+pub use errors::{Failures, IndexErrors};
 pub use index::{SearchIndex, View};
-pub use queue::{Fields, Update};
+pub use queue::{analysis_limits, Fields, Update};
+
+use crate::redis::{observe, Loader};
+
+/// Listens to what happens to keys and to the data set.
+///
+/// # Errors
+/// What the server refused.
+pub fn register(loader: &Loader) -> Result<(), String> {
+    loader.watch_keys(follow::WATCHER)?;
+    observe(follow::on_server_event);
+    Ok(())
+}

@@ -6,9 +6,13 @@
 //! forked child therefore finds it free.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::SearchIndex;
+use once_cell::sync::Lazy;
+
+use super::routes::Routes;
+use super::{scan, work, SearchIndex};
 use crate::redis::Held;
 
 #[derive(Default)]
@@ -16,9 +20,29 @@ struct Tables {
     indexes: BTreeMap<Box<[u8]>, Arc<SearchIndex>>,
     /// From alias to the index's own name.
     aliases: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    routes: Arc<Routes>,
 }
 
-static TABLES: Mutex<Tables> = Mutex::new(Tables { indexes: BTreeMap::new(), aliases: BTreeMap::new() });
+static TABLES: Lazy<Mutex<Tables>> = Lazy::new(Mutex::default);
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+impl Tables {
+    /// To be called after indexes have come or gone.
+    fn changed(&mut self) {
+        self.routes = Arc::new(Routes::new(self.indexes.values()));
+        COUNT.store(self.indexes.len(), Ordering::Release);
+    }
+}
+
+/// Whether there are indexes.
+pub(super) fn any() -> bool {
+    COUNT.load(Ordering::Acquire) > 0
+}
+
+/// Which keys belong to which indexes. Under the server's lock.
+pub(super) fn routes() -> Arc<Routes> {
+    Arc::clone(&tables().routes)
+}
 
 fn tables() -> MutexGuard<'static, Tables> {
     TABLES.lock().unwrap_or_else(PoisonError::into_inner)
@@ -48,6 +72,7 @@ pub fn add(_held: &Held<'_>, index: Arc<SearchIndex>) -> bool {
         return false;
     }
     tables.indexes.insert(index.name().into(), index);
+    tables.changed();
     true
 }
 
@@ -56,8 +81,33 @@ pub fn remove(_held: &Held<'_>, own_name: &[u8]) -> Option<Arc<SearchIndex>> {
     let mut tables = tables();
     let index = tables.indexes.remove(own_name)?;
     tables.aliases.retain(|_, own| &**own != own_name);
+    tables.changed();
+    drop(tables);
     index.mark_dropped();
+    work::bury(Arc::clone(&index));
     Some(index)
+}
+
+/// Removes everything, as when the database is emptied.
+pub(super) fn clear(held: &Held<'_>) {
+    for index in all(held) {
+        remove(held, index.name());
+    }
+}
+
+/// Puts an index without documents in the place of each one, and looks through the keyspace: the database has become
+/// another one.
+pub(super) fn renew(held: &Held<'_>) {
+    for old in all(held) {
+        let new = SearchIndex::with_view(old.name(), old.definition().clone(), old.view());
+        let mut tables = tables();
+        tables.indexes.insert(old.name().into(), Arc::clone(&new));
+        tables.changed();
+        drop(tables);
+        old.mark_dropped();
+        work::bury(old);
+        scan::start(held, &new);
+    }
 }
 
 /// Lets `alias` stand for an index. Returns false, and changes nothing, when the alias or an index

@@ -1,0 +1,51 @@
+//! What is in some fields of a hash? Read without touching the key: no statistics, no last use, no event.
+
+use std::os::raw::c_char;
+
+use redis_module::raw;
+
+use super::entry::bytes_of;
+use super::typed::{KeyName, OpenKey};
+use super::{api, Held};
+
+/// Servers that do not know one of these flags leave it alone.
+const QUIET: u32 = raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOTOUCH | raw::REDISMODULE_OPEN_KEY_NOEFFECTS;
+
+/// The values of these fields, in their order; `None` for one that is missing. `None` as a whole when the key is no hash.
+pub fn read_fields(held: &Held<'_>, key: &[u8], fields: &[Box<[u8]>]) -> Option<Vec<Option<Box<[u8]>>>> {
+    let name = KeyName::new(key);
+    let open = OpenKey::new(held, &name, QUIET)?;
+    // SAFETY: an open key.
+    if unsafe { api!(RedisModule_KeyType(open.raw())) } as isize != raw::REDISMODULE_KEYTYPE_HASH {
+        return None;
+    }
+    Some(fields.iter().map(|field| value(&open, field)).collect())
+}
+
+fn value(hash: &OpenKey, field: &[u8]) -> Option<Box<[u8]>> {
+    // SAFETY: an open hash; the strings live for the call, the value is ours to free.
+    unsafe {
+        let name = api!(RedisModule_CreateString(std::ptr::null_mut(), field.as_ptr().cast::<c_char>(), field.len()));
+        let mut found: *mut raw::RedisModuleString = std::ptr::null_mut();
+        api!(RedisModule_HashGet(
+            hash.raw(),
+            raw::REDISMODULE_HASH_NONE as i32,
+            name,
+            &mut found as *mut *mut raw::RedisModuleString,
+            std::ptr::null_mut::<raw::RedisModuleString>()
+        ));
+        api!(RedisModule_FreeString(std::ptr::null_mut(), name));
+        if found.is_null() {
+            return None;
+        }
+        let bytes = bytes_of(found).into();
+        api!(RedisModule_FreeString(std::ptr::null_mut(), found));
+        Some(bytes)
+    }
+}
+
+/// How many keys the chosen database has.
+pub fn key_count(held: &Held<'_>) -> u64 {
+    // SAFETY: the lock is held and the context valid.
+    unsafe { api!(RedisModule_DbSize(held.ctx())) }
+}

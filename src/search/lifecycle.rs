@@ -1,0 +1,65 @@
+//! How does an index come, change and go?
+
+use std::sync::Arc;
+
+use super::definition::{self, Created};
+use super::{registry, scan, SearchIndex};
+use crate::redis::{call, replicate, Held, Lane};
+use crate::reply::Reply;
+use crate::sync::Stop;
+
+/// Makes an index from the words after its name.
+///
+/// # Errors
+/// The text for the client.
+pub fn create(held: &Held<'_>, name: &[u8], words: &[&[u8]]) -> Result<(), String> {
+    if held.db() != 0 {
+        return Err("Cannot create index on db != 0".to_owned());
+    }
+    if registry::find(held, name).is_some() {
+        return Err("Index already exists".to_owned());
+    }
+    let created: Created = definition::parse(words)?;
+    let skip = created.definition.skip_initial_scan;
+    let index = SearchIndex::new(name, created);
+    if registry::add(held, Arc::clone(&index)) && !skip {
+        scan::start(held, &index);
+    }
+    Ok(())
+}
+
+/// Removes an index and deletes its documents: the index at once, the documents in slices. Replicates both.
+///
+/// # Errors
+/// Why it stopped before all documents were deleted.
+pub fn drop_with_documents(lane: &mut Lane, index: &Arc<SearchIndex>) -> Result<(), Stop> {
+    let arrival = lane.slice(|slice| {
+        if !index.is_dropped() {
+            registry::remove(slice.held(), index.name());
+            replicate(slice.held(), c"FT.DROPINDEX", &[index.name()]);
+        }
+        index.documents().arrive()
+    })?;
+    let snapshot = index.snapshot(&arrival, lane.cancel())?;
+    for segment in snapshot.segments() {
+        let mut doc = 0;
+        while doc < segment.len() {
+            lane.slice(|slice| {
+                while doc < segment.len() && !slice.spent() {
+                    let (born, died) = segment.life(doc);
+                    if born <= snapshot.seq() && snapshot.seq() < died {
+                        let key = segment.with_key(doc, <[u8]>::to_vec);
+                        unlink(slice.held(), key);
+                    }
+                    doc += 1;
+                }
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn unlink(held: &Held<'_>, key: Vec<u8>) {
+    // A key that is gone already is as it should be.
+    let _: Reply = call(held, &[b"UNLINK".to_vec(), key]);
+}
