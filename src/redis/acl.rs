@@ -51,8 +51,8 @@ impl KeyAccess {
                 return false;
             }
             // Selectors stand in brackets; without a word `~*` outside of them there is no such right.
-            let all = bytes_of(rules).split(|&byte| byte == b' ').take_while(|rule| !rule.starts_with(b"("));
-            let all = all.fold(false, |all, rule| all || rule == b"~*");
+            let mut own = bytes_of(rules).split(|&byte| byte == b' ').take_while(|rule| !rule.starts_with(b"("));
+            let all = own.any(|rule| rule == b"~*");
             api!(RedisModule_FreeString(std::ptr::null_mut(), rules));
             all
         }

@@ -31,11 +31,7 @@ fn is_list(node: &Node) -> bool {
         NodeKind::Union(children) | NodeKind::Intersect { children, .. } => children.iter().all(is_list),
         kind => matches!(
             kind,
-            NodeKind::Empty
-                | NodeKind::Term { .. }
-                | NodeKind::Tag { .. }
-                | NodeKind::Missing(_)
-                | NodeKind::Keys(_)
+            NodeKind::Empty | NodeKind::Term { .. } | NodeKind::Tag { .. } | NodeKind::Missing(_) | NodeKind::Keys(_)
         ),
     }
 }

@@ -203,13 +203,33 @@ impl SearchIndex {
     /// # Errors
     /// Why the query must stop.
     pub fn snapshot(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
+        loop {
+            if let Some(snapshot) = self.snapshot_until(arrival, cancel, None)? {
+                return Ok(snapshot);
+            }
+        }
+    }
+
+    /// As [`SearchIndex::snapshot`], but waits only until `deadline`; `None` when that was too short.
+    ///
+    /// # Errors
+    /// Why the query must stop.
+    pub fn snapshot_until(
+        &self,
+        arrival: &Arrival,
+        cancel: &CancelToken,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Snapshot>, Stop> {
         self.queries.fetch_add(1, Ordering::Relaxed);
         self.used();
         loop {
             if let Some(snapshot) = self.documents.snapshot(arrival) {
-                return Ok(snapshot);
+                return Ok(Some(snapshot));
             }
             cancel.check()?;
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(None);
+            }
             if !self.work_one() {
                 self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
             }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::collect::search::{search, Order, Request as Wanted};
 use engine::collect::{Found, Hit};
@@ -14,7 +14,7 @@ use engine::columns::SortValue;
 use engine::cursor::budget::{Budget, Stop as Ended};
 use engine::index::{Arrival, Snapshot};
 
-use super::load::{Loader, Reader};
+use super::load::{in_documents, Loader, Reader};
 use super::plan::{Plan, Ranking};
 use super::request::Request;
 use super::rows::Answer;
@@ -67,6 +67,9 @@ impl fmt::Display for Failure {
 /// The text of a search whose time ran out, as an error or a warning.
 pub const TIMED_OUT: &str = "Timeout limit was reached";
 
+/// The place of `fail` among the words of the option `on-timeout`.
+const ON_TIMEOUT_FAIL: i64 = 1;
+
 /// How often documents that have to be left out are replaced by the next best.
 const REPLACEMENTS: usize = 4;
 
@@ -111,14 +114,15 @@ impl Search {
     /// Why there is no answer.
     pub fn run(&self, lane: &mut Lane) -> Result<Answer, Failure> {
         let answer = self.answer(lane)?;
-        if answer.partial && settings::ON_TIMEOUT.is_fail() {
+        if answer.partial && settings::ON_TIMEOUT.get() == ON_TIMEOUT_FAIL {
             return Err(Failure::TimedOut);
         }
         Ok(answer)
     }
 
     fn answer(&self, lane: &mut Lane) -> Result<Answer, Failure> {
-        let Some(snapshot) = self.snapshot(lane.cancel())? else {
+        let taken = self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline).map_err(Failure::Stopped)?;
+        let Some(snapshot) = taken else {
             return Ok(Answer { partial: true, ..Answer::default() });
         };
         let loader = Loader {
@@ -132,21 +136,6 @@ impl Search {
         match &self.plan.ranking {
             Ranking::Engine(order) => self.ranked(lane, &loader, *order),
             Ranking::Stored { identifier, descending } => self.by_stored(lane, &loader, identifier, *descending),
-        }
-    }
-
-    /// The snapshot; `None` when time ran out before all changes before the query were applied.
-    fn snapshot(&self, cancel: &CancelToken) -> Result<Option<Snapshot>, Failure> {
-        let waiting = CancelToken::new();
-        waiting.set_limit(self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now())));
-        loop {
-            match self.index.snapshot(&self.arrival, &waiting) {
-                Ok(snapshot) => return Ok(Some(snapshot)),
-                Err(_) => {
-                    cancel.check().map_err(Failure::Stopped)?;
-                    return Ok(None);
-                }
-            }
         }
     }
 
@@ -242,23 +231,22 @@ fn read_sort_values(
     identifier: &[u8],
     hits: &mut [Hit],
 ) -> Result<bool, Failure> {
-    let mut at = 0;
+    let (identifier, mut at) = ([identifier.into()], 0);
     while at < hits.len() {
         if loader.is_late() {
             return Ok(false);
         }
-        lane.slice(|slice| {
+        in_documents(lane, |slice| {
             while let Some(hit) = hits.get_mut(at) {
                 let key = loader.snapshot.key(hit.segment, hit.doc);
-                let value = read_fields(slice.held(), &key, &[identifier.into()]).and_then(|mut values| values.pop()?);
+                let value = read_fields(slice.held(), &key, &identifier).and_then(|mut values| values.pop()?);
                 hit.sort = value.map(SortValue::Text);
                 at += 1;
                 if slice.spent() || loader.is_late() {
                     break;
                 }
             }
-        })
-        .map_err(Failure::Stopped)?;
+        })?;
     }
     Ok(true)
 }
@@ -278,10 +266,4 @@ fn arrange(hits: &mut [Hit], descending: bool) {
         (Some(a), Some(b)) => a.cmp(&b),
         (a, b) => a.is_none().cmp(&b.is_none()),
     });
-}
-
-/// How long a search may still wait.
-#[allow(dead_code)]
-fn left(deadline: Option<Instant>) -> Option<Duration> {
-    deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
 }

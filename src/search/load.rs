@@ -20,6 +20,11 @@ use crate::sync::CancelToken;
 /// Who reads: the name of a user whose rights must be asked for.
 pub(super) type Reader = Option<String>;
 
+/// Runs `work` in a slice, on the database of all indexes.
+pub(super) fn in_documents<R>(lane: &mut Lane, work: impl FnOnce(&Slice<'_>) -> R) -> Result<R, Failure> {
+    lane.slice(|slice| slice.held().in_db(0, || work(slice))).map_err(Failure::Stopped)?.map_err(Failure::Refused)
+}
+
 /// What rows are made from.
 pub(super) struct Loader<'a> {
     pub(super) index: &'a SearchIndex,
@@ -60,7 +65,7 @@ impl Loader<'_> {
         let mut left = hits.into_iter().peekable();
         while left.peek().is_some() {
             // Time may have run out in the search; what it found is worth one slice.
-            let read = lane.slice(|slice| self.slice(slice, &mut left)).map_err(Failure::Stopped)??;
+            let read = self.slice(lane, &mut left)?;
             for read in read {
                 if let Some(fields) = &read.changed {
                     if !recheck::matches(&self.plan.node, &read.key, fields) {
@@ -77,12 +82,16 @@ impl Loader<'_> {
         Ok(loaded)
     }
 
-    fn is_late(&self) -> bool {
+    pub(super) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
-    /// Reads documents until the slice is spent; at least one.
-    fn slice(&self, slice: &Slice<'_>, left: &mut impl Iterator<Item = Hit>) -> Result<Vec<Read>, Failure> {
+    /// Reads documents in one slice; at least one.
+    fn slice(&self, lane: &mut Lane, left: &mut impl Iterator<Item = Hit>) -> Result<Vec<Read>, Failure> {
+        in_documents(lane, |slice| self.read_some(slice, left))?
+    }
+
+    fn read_some(&self, slice: &Slice<'_>, left: &mut impl Iterator<Item = Hit>) -> Result<Vec<Read>, Failure> {
         let held = slice.held();
         if self.index.is_dropped() {
             return Err(Failure::no_index(self.index.name()));
@@ -122,17 +131,24 @@ impl Loader<'_> {
                 fields
             }
             Columns::Some(columns) => {
-                let values = read_fields(held, &key, columns.iter().map(|column| &*column.identifier))?;
+                let values = read_fields(held, &key, &self.plan.identifiers)?;
                 let named = columns.iter().zip(values);
                 named.filter_map(|(column, value)| Some((column.name.clone(), value?))).collect()
             }
         };
         let language = match (&self.snippets, &self.plan.view.options.language_field) {
-            (Some(_), Some(field)) => read_fields(held, &key, [field.as_slice()])?.pop().flatten(),
+            (Some(_), Some(field)) => read_fields(held, &key, &[field.as_slice().into()])?.pop().flatten(),
             _ => None,
         };
-        let changed = if changed { Some(self.index.look(held, &key)?) } else { None };
+        let changed = if changed { Some(self.fields_now(held, &key)?) } else { None };
         Some(Read { hit, key, fields, language, changed })
+    }
+
+    /// The indexed fields of a document as they are.
+    fn fields_now(&self, held: &Held<'_>, key: &[u8]) -> Option<Fields> {
+        let view = self.index.view();
+        let values = read_fields(held, key, view.identifiers())?;
+        Some(Fields { view, values })
     }
 
     /// What the snapshot itself knows of a document.

@@ -12,10 +12,10 @@ use engine::cursor::plan::Node;
 use engine::error::QueryError;
 use engine::query::{parse, plan, resolve, Clause, Query, ResolveOptions};
 use engine::schema::{FieldId, FieldKind, Sortable, ALL_FIELDS};
-use engine::text::{Analyser, AnalysisLimits, Language};
+use engine::text::{Analyser, Language};
 
 use super::request::{Content, Filter, Request};
-use super::View;
+use super::{analysis_limits, View};
 use crate::settings;
 
 /// A request bound to an index.
@@ -31,8 +31,8 @@ pub struct Plan {
     pub ranking: Ranking,
     /// What a row shows.
     pub columns: Columns,
-    /// The language of the query.
-    pub language: Language,
+    /// The hash fields of these columns, in their order.
+    pub identifiers: Vec<Box<[u8]>>,
 }
 
 /// Which rows come first.
@@ -60,6 +60,16 @@ pub enum Columns {
     Some(Vec<Column>),
 }
 
+impl Columns {
+    /// The hash fields of [`Columns::Some`], in their order.
+    fn identifiers(&self) -> Vec<Box<[u8]>> {
+        match self {
+            Self::Some(columns) => columns.iter().map(|column| column.identifier.clone()).collect(),
+            Self::None | Self::All => Vec::new(),
+        }
+    }
+}
+
 /// One field of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Column {
@@ -85,7 +95,7 @@ impl Plan {
         let node = plan(&query);
         let ranking = ranking(request, &view)?;
         let columns = columns(request, &view);
-        Ok(Self { view, query, node, ranking, columns, language })
+        Ok(Self { identifiers: columns.identifiers(), view, query, node, ranking, columns })
     }
 
     /// Whether rows can be had without a look at the keyspace.
@@ -95,14 +105,6 @@ impl Plan {
             Columns::All => false,
             Columns::Some(columns) => columns.iter().all(|column| column.kept.is_some()),
         }
-    }
-}
-
-/// The shortest words with stems and sounds, as they are set.
-pub fn analysis_limits() -> AnalysisLimits {
-    AnalysisLimits {
-        min_stem_bytes: settings::MIN_STEM_LEN.count(),
-        min_phonetic_bytes: settings::MIN_PHONETIC_TERM_LEN.count(),
     }
 }
 
@@ -133,9 +135,10 @@ fn query(request: &Request, view: &View, language: Language) -> Result<Query, Qu
 
 fn ranking(request: &Request, view: &View) -> Result<Ranking, String> {
     let Some(sort) = &request.sort else { return Ok(Ranking::Engine(Order::Score)) };
-    let field = view.schema.by_any_name(&sort.field).ok_or_else(|| {
-        format!("Property `{}` not loaded nor in schema", String::from_utf8_lossy(&sort.field))
-    })?;
+    let field = view
+        .schema
+        .by_any_name(&sort.field)
+        .ok_or_else(|| format!("Property `{}` not loaded nor in schema", String::from_utf8_lossy(&sort.field)))?;
     let numeric = matches!(field.definition.kind, FieldKind::Numeric);
     let descending = sort.descending;
     if numeric || field.definition.sortable != Sortable::No {
@@ -170,7 +173,7 @@ fn columns(request: &Request, view: &View) -> Columns {
 
 /// Whether a field of the hash is about the document and not part of it: its language, score and payload
 /// are not shown unless they are asked for.
-pub fn hidden(view: &View, field: &[u8]) -> bool {
+pub(super) fn hidden(view: &View, field: &[u8]) -> bool {
     let options = &view.options;
     [&options.language_field, &options.score_field, &options.payload_field]
         .into_iter()

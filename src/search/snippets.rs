@@ -4,7 +4,8 @@ use engine::highlight::{highlight, summarise, Found, Matcher, Summary, Tags};
 use engine::schema::Field as SchemaField;
 use engine::text::{Analyser, Language};
 
-use super::plan::{analysis_limits, Columns, Plan};
+use super::analysis_limits;
+use super::plan::{Columns, Plan};
 use super::request::{Highlight, Request, Summarize};
 use super::rows::Field;
 use crate::sync::{CancelToken, Stop};
@@ -46,7 +47,8 @@ impl<'a> Snippets<'a> {
         };
         let shown = named.into_iter().filter_map(|(name, field)| {
             let wanted = |names: &[Vec<u8>]| {
-                names.is_empty() || names.iter().any(|one| *one == name || *one == field.attribute() || *one == field.identifier())
+                names.is_empty()
+                    || names.iter().any(|one| *one == name || *one == field.attribute() || *one == field.identifier())
             };
             let highlight = request.highlight.as_ref().filter(|highlight| wanted(&highlight.fields));
             let summarize = request.summarize.as_ref().filter(|summarize| wanted(&summarize.fields));

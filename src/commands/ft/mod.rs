@@ -3,16 +3,20 @@
 mod create;
 mod dropindex;
 mod list;
+mod options;
+mod rows;
+mod search;
+mod words;
 
 use crate::redis::{ArgDoc, Loader};
 use crate::reply::Reply;
-use crate::search;
 
 pub(super) fn register(loader: &Loader) -> Result<(), String> {
-    search::register(loader)?;
+    crate::search::register(loader)?;
     loader.command::<create::Create>()?;
     loader.command::<dropindex::DropIndex>()?;
-    loader.command::<list::List>()
+    loader.command::<list::List>()?;
+    loader.command::<search::Search>()
 }
 
 /// `OK`, or the error.

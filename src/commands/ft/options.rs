@@ -54,8 +54,7 @@ pub(super) fn request(words: &[&[u8]]) -> Result<Request, String> {
             }
             b"SCORER" => {
                 let name = words.value("SCORER")?;
-                request.scorer =
-                    Scorer::by_name(name).ok_or_else(|| format!("No such scorer {}", shown(name)))?;
+                request.scorer = Scorer::by_name(name).ok_or_else(|| format!("No such scorer {}", shown(name)))?;
             }
             // As in RediSearch, a name that is not known is the default's.
             b"EXPANDER" => request.expander = Expander::by_name(words.value("EXPANDER")?).unwrap_or_default(),
@@ -232,7 +231,8 @@ mod tests {
 
     #[test]
     fn highlight_and_summarize_end_at_the_first_word_that_is_not_theirs() {
-        let request = read("q SUMMARIZE FIELDS 1 t FRAGS 2 LEN 4 SEPARATOR | HIGHLIGHT TAGS <i> </i> FIELDS 1 u SLOP 1").unwrap();
+        let request =
+            read("q SUMMARIZE FIELDS 1 t FRAGS 2 LEN 4 SEPARATOR | HIGHLIGHT TAGS <i> </i> FIELDS 1 u SLOP 1").unwrap();
         let summarize = request.summarize.unwrap();
         assert_eq!((summarize.fragments, summarize.words, summarize.separator), (2, 4, b"|".to_vec()));
         let highlight = request.highlight.unwrap();

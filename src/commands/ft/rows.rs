@@ -85,7 +85,9 @@ impl Shape {
             score: self.scores.then_some(score),
             payload: self.payloads.then(|| row.payload.map_or(Reply::Null, Reply::bulk)),
             sort_key: self.sort_keys.then(|| row.sort.map_or(Reply::Null, sort_key)),
-            fields: self.content.then(|| Reply::map(row.fields.into_iter().map(|(name, value)| (name, Reply::bulk(value))))),
+            fields: self
+                .content
+                .then(|| Reply::map(row.fields.into_iter().map(|(name, value)| (name, Reply::bulk(value))))),
         }
     }
 }
@@ -133,7 +135,13 @@ fn sort_key(value: SortValue) -> Reply {
 pub(super) fn shown_number(number: f64) -> String {
     const DIGITS: i32 = 12;
     if !number.is_finite() {
-        return if number.is_nan() { "nan".to_owned() } else if number > 0.0 { "inf".to_owned() } else { "-inf".to_owned() };
+        return if number.is_nan() {
+            "nan".to_owned()
+        } else if number > 0.0 {
+            "inf".to_owned()
+        } else {
+            "-inf".to_owned()
+        };
     }
     // The exponent after rounding to so many digits decides on the form.
     let scientific = format!("{number:.*e}", DIGITS as usize - 1);
@@ -191,10 +199,8 @@ mod tests {
     fn resp2_is_flat() {
         let request = Request { scores: true, payloads: true, sort_keys: true, ..Request::new(b"q") };
         let Reply::Array(items) = Shape::new(&request, false).reply(answer()) else { panic!("an array") };
-        let score = Reply::Array(vec![
-            Reply::Double(0.5),
-            Reply::Array(vec![word("a"), Reply::Array(vec![word("b")])]),
-        ]);
+        let score =
+            Reply::Array(vec![Reply::Double(0.5), Reply::Array(vec![word("a"), Reply::Array(vec![word("b")])])]);
         let fields = Reply::map([("f", Reply::bulk("v"))]);
         assert_eq!(items, [Reply::Int(4), Reply::bulk("k"), score, Reply::Null, Reply::bulk("#7"), fields]);
         let bare = Request { content: Content::None, ..Request::new(b"q") };
