@@ -148,6 +148,10 @@ pub static PYTHON_TICKER: Setting = Setting::new("python-ticker", Kind::Bool, 1,
 pub static PYTHON_OWN_HEAP: Setting = Setting::new("python-own-heap", Kind::Bool, 1, false);
 /// `python-preload-datetime`: import `datetime` in the main interpreter before any other does.
 pub static PYTHON_PRELOAD_DATETIME: Setting = Setting::new("python-preload-datetime", Kind::Bool, 1, false);
+/// `pin-scripts`: keep Lua scripts that pass, and turn `EVALSHA` of a known one into `EVAL`.
+pub static PIN_SCRIPTS: Setting = Setting::new("pin-scripts", Kind::Bool, 0, true);
+/// `pin-scripts-memory`: bytes that kept scripts may take.
+pub static PIN_SCRIPTS_MEMORY: Setting = Setting::new("pin-scripts-memory", Kind::Memory, 64 << 20, true);
 
 /// `index-threads`: threads that read changed documents into indexes.
 pub static INDEX_THREADS: Setting = Setting::new("index-threads", Kind::Number { min: 1, max: 256 }, 2, true);
@@ -174,7 +178,7 @@ pub static MAX_SEARCH_RESULTS: Setting =
 pub static DEFAULT_DIALECT: Setting = Setting::new("default-dialect", Kind::Number { min: 1, max: 4 }, 1, true);
 
 /// All options, in the order in which they are documented.
-pub static ALL: [&Setting; 23] = [
+pub static ALL: [&Setting; 25] = [
     &SAFEMODE,
     &WORKERS,
     &QUEUE_LIMIT,
@@ -188,6 +192,8 @@ pub static ALL: [&Setting; 23] = [
     &PYTHON_TICKER,
     &PYTHON_OWN_HEAP,
     &PYTHON_PRELOAD_DATETIME,
+    &PIN_SCRIPTS,
+    &PIN_SCRIPTS_MEMORY,
     &INDEX_THREADS,
     &INDEX_QUEUE_BYTES,
     &TIMEOUT,

@@ -6,8 +6,8 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, events, info, lock, log, node, notify, options, types};
-use super::{InfoSection, KeyType, KeyWatcher, Level, Shutdown};
+use super::{api, aside, events, info, lock, log, node, notify, options, types};
+use super::{Aside, Held, InfoSection, KeyType, KeyWatcher, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -21,7 +21,7 @@ pub struct ServerModule {
     /// The settings to offer as `CONFIG` options.
     pub settings: &'static [&'static Setting],
     /// Called after `CONFIG SET`.
-    pub changed: fn(&'static Setting),
+    pub changed: fn(&Held<'_>, &'static Setting),
     /// The sections of `INFO`.
     pub info: fn() -> Vec<InfoSection>,
     /// Registers the commands.
@@ -54,6 +54,21 @@ impl Loader {
     pub fn data_type<T: KeyType>(&self) -> Result<(), String> {
         // SAFETY: as above.
         unsafe { types::register::<T>(self.ctx) }
+    }
+
+    /// Registers something to be saved beside the keys.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn aside<T: Aside>(&self) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { aside::register::<T>(self.ctx) }
+    }
+
+    /// The server loads a module under its lock.
+    pub fn held(&self) -> Held<'_> {
+        // SAFETY: as above.
+        unsafe { Held::new(self.ctx) }
     }
 
     /// Tells `watcher` of every change of a key.

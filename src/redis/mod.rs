@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod acl;
+mod aside;
 mod blocked;
 mod call;
 mod clients;
@@ -14,6 +15,7 @@ mod contend;
 mod dispatch;
 mod entry;
 mod events;
+mod filter;
 mod hashes;
 mod held;
 mod info;
@@ -34,12 +36,14 @@ mod values;
 mod write;
 
 pub use acl::KeyAccess;
+pub use aside::Aside;
 pub use blocked::BlockedReply;
 pub use call::{call, Args};
 pub use clients::{client_info, ClientInfo};
 pub use dispatch::{background, clients_waiting, Job, Outcome, Pools, Wait};
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
 pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
+pub use filter::{filter_commands, CommandFilter, PassingCommand};
 pub use hashes::{key_count, read_fields, read_hash};
 pub use held::Held;
 pub use info::InfoSection;

@@ -135,7 +135,7 @@ pub(super) unsafe fn value_of<'a, T: KeyType>(value: *const c_void) -> &'a T {
 ///
 /// # Safety
 /// `io` is the server's, in a load callback.
-unsafe fn load_string(io: *mut raw::RedisModuleIO) -> Option<Vec<u8>> {
+pub(super) unsafe fn load_string(io: *mut raw::RedisModuleIO) -> Option<Vec<u8>> {
     // SAFETY: the caller's promise. The buffer is ours to free.
     unsafe {
         let mut length = 0;
@@ -180,7 +180,7 @@ unsafe extern "C" fn rdb_save<T: KeyType>(io: *mut raw::RedisModuleIO, value: *m
 
 /// # Safety
 /// `io` is the server's, in a save callback.
-unsafe fn save_string(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
+pub(super) unsafe fn save_string(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
     // SAFETY: the caller's promise.
     unsafe { api!(RedisModule_SaveStringBuffer(io, bytes.as_ptr().cast::<c_char>(), bytes.len())) };
 }

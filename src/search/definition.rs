@@ -35,6 +35,13 @@ pub struct Created {
     pub schema: Schema,
 }
 
+/// The hash field with a document's language, where `LANGUAGE_FIELD` names none.
+pub const LANGUAGE_FIELD: &[u8] = b"__language";
+/// The hash field with a document's score, where `SCORE_FIELD` names none.
+pub const SCORE_FIELD: &[u8] = b"__score";
+/// The hash field with a document's payload, where `PAYLOAD_FIELD` names none.
+pub const PAYLOAD_FIELD: &[u8] = b"__payload";
+
 /// The word that is not there.
 const MISSING: &str = "Expected an argument, but none provided";
 /// A word that is no number.
@@ -92,6 +99,9 @@ pub fn parse(words: &[&[u8]]) -> Result<Created, String> {
             _ => return Err(format!("Unknown argument `{}`", String::from_utf8_lossy(word))),
         }
     }
+    options.language_field.get_or_insert_with(|| LANGUAGE_FIELD.to_vec());
+    options.score_field.get_or_insert_with(|| SCORE_FIELD.to_vec());
+    options.payload_field.get_or_insert_with(|| PAYLOAD_FIELD.to_vec());
     if definition.prefixes.is_empty() {
         definition.prefixes.push(Box::default());
     }

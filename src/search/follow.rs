@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{registry, scan, work, Fields, SearchIndex, Update};
+use super::{dictionaries, registry, scan, work, Fields, SearchIndex, Update};
 use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
 
@@ -65,6 +65,7 @@ pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
     match event {
         ServerEvent::Flushed(None) => {
             registry::clear(held);
+            dictionaries::clear(held);
         }
         ServerEvent::Flushed(Some(0)) => registry::clear(held),
         ServerEvent::Swapped(a, b) if a != b && (a == 0 || b == 0) => registry::renew(held),

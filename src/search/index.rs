@@ -1,7 +1,7 @@
 //! What is one index: its definition as it stands, its documents, and what is still on the way to them.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -59,6 +59,24 @@ impl View {
         &self.identifiers
     }
 
+    /// The same with other fields, of which `added` is what `FT.ALTER` said.
+    pub(super) fn with_schema(&self, schema: Schema, added: &[&[u8]]) -> Self {
+        let mut view = Self::new(schema, self.options.clone(), self.synonyms.clone(), self.also());
+        view.added = self.added.iter().cloned().chain(added.iter().map(|&word| word.into())).collect();
+        view
+    }
+
+    /// The same with other synonyms.
+    pub(super) fn with_synonyms(&self, synonyms: Synonyms) -> Self {
+        let mut view = Self::new(self.schema.clone(), self.options.clone(), synonyms, self.also());
+        view.added.clone_from(&self.added);
+        view
+    }
+
+    fn also(&self) -> impl Iterator<Item = &[u8]> {
+        self.identifiers.iter().map(|field| &**field)
+    }
+
     /// Where a hash field stands among [`View::identifiers`].
     pub fn place(&self, identifier: &[u8]) -> Option<usize> {
         self.places.get(identifier).copied()
@@ -76,8 +94,9 @@ pub struct SearchIndex {
     crew: Crew,
     scan: Scan,
     errors: Mutex<IndexErrors>,
-    /// Queries so far.
+    /// Queries so far, and which dialects they had (bit n: dialect n + 1).
     queries: AtomicU64,
+    dialects: AtomicU8,
     /// Microseconds spent on reading and applying documents.
     indexing_time: AtomicU64,
     /// The last use, in milliseconds since the index was made.
@@ -108,6 +127,7 @@ impl SearchIndex {
             scan: Scan::default(),
             errors: Mutex::default(),
             queries: AtomicU64::new(0),
+            dialects: AtomicU8::new(0),
             indexing_time: AtomicU64::new(0),
             used_at: AtomicU64::new(0),
             made: Instant::now(),
@@ -159,6 +179,16 @@ impl SearchIndex {
         self.queries.load(Ordering::Relaxed)
     }
 
+    /// Notes that a query had this dialect, 1 to 4.
+    pub fn note_dialect(&self, dialect: u8) {
+        self.dialects.fetch_or(1 << (dialect.clamp(1, 4) - 1), Ordering::Relaxed);
+    }
+
+    /// Whether a query had this dialect, 1 to 4.
+    pub fn had_dialect(&self, dialect: u8) -> bool {
+        self.dialects.load(Ordering::Relaxed) & (1 << (dialect.clamp(1, 4) - 1)) != 0
+    }
+
     /// The time that was spent on indexing, on all threads.
     pub fn indexing_time(&self) -> Duration {
         Duration::from_micros(self.indexing_time.load(Ordering::Relaxed))
@@ -197,24 +227,39 @@ impl SearchIndex {
         self.dropped.store(true, Ordering::Release);
     }
 
-    /// The snapshot of a query that has arrived. Waits until all changes before the query are applied, and
-    /// helps with that: on the main thread nobody else might.
+    /// Waits until all changes before `arrival` are applied, and helps with that: on the main thread nobody else might.
     ///
     /// # Errors
-    /// Why the query must stop.
-    pub fn snapshot(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
-        loop {
-            if let Some(snapshot) = self.snapshot_until(arrival, cancel, None)? {
-                return Ok(snapshot);
-            }
-        }
+    /// Why the wait must stop.
+    pub fn catch_up(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<(), Stop> {
+        self.catch_up_until(arrival, cancel, None).map(|_| ())
     }
 
-    /// As [`SearchIndex::snapshot`], but waits only until `deadline`; `None` when that was too short.
+    /// As [`SearchIndex::catch_up`], but only until `deadline`. Returns whether all are applied.
+    fn catch_up_until(
+        &self,
+        arrival: &Arrival,
+        cancel: &CancelToken,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Stop> {
+        while self.documents.applied() < arrival.seq() {
+            cancel.check()?;
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(false);
+            }
+            if !self.work_one() {
+                self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The snapshot of a query that has arrived, or `None` when it has to wait longer than until `deadline` for it.
+    /// Waits as [`SearchIndex::catch_up`].
     ///
     /// # Errors
     /// Why the query must stop.
-    pub fn snapshot_until(
+    pub fn snapshot(
         &self,
         arrival: &Arrival,
         cancel: &CancelToken,
@@ -222,18 +267,8 @@ impl SearchIndex {
     ) -> Result<Option<Snapshot>, Stop> {
         self.queries.fetch_add(1, Ordering::Relaxed);
         self.used();
-        loop {
-            if let Some(snapshot) = self.documents.snapshot(arrival) {
-                return Ok(Some(snapshot));
-            }
-            cancel.check()?;
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(None);
-            }
-            if !self.work_one() {
-                self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
-            }
-        }
+        let caught_up = self.catch_up_until(arrival, cancel, deadline)?;
+        Ok(self.documents.snapshot(arrival).filter(|_| caught_up))
     }
 
     /// Reads one changed document and applies what is ready. Returns false when there was nothing

@@ -28,6 +28,30 @@ pub fn create(held: &Held<'_>, name: &[u8], words: &[&[u8]]) -> Result<(), Strin
     Ok(())
 }
 
+/// Adds fields to an index; documents that are there are read again unless `skip_scan`.
+///
+/// # Errors
+/// The text for the client.
+pub fn alter(held: &Held<'_>, index: &Arc<SearchIndex>, fields: &[&[u8]], skip_scan: bool) -> Result<(), String> {
+    let view = index.view();
+    index.set_view(view.with_schema(definition::extend(&view.schema, fields)?, fields));
+    if !skip_scan {
+        scan::start(held, index);
+    }
+    Ok(())
+}
+
+/// Adds words to a synonym group; documents that are there are read again unless `skip_scan`.
+pub fn add_synonyms(held: &Held<'_>, index: &Arc<SearchIndex>, group: &[u8], words: &[&[u8]], skip_scan: bool) {
+    let view = index.view();
+    let mut synonyms = view.synonyms.clone();
+    synonyms.update(group, words.iter().copied());
+    index.set_view(view.with_synonyms(synonyms));
+    if !skip_scan {
+        scan::start(held, index);
+    }
+}
+
 /// Removes an index and deletes its documents: the index at once, the documents in slices. Replicates both.
 ///
 /// # Errors

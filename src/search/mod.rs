@@ -10,6 +10,7 @@
 
 mod cost;
 pub mod definition;
+pub mod dictionaries;
 mod errors;
 mod follow;
 mod index;

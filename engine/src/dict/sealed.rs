@@ -19,6 +19,11 @@ impl SealedDict {
         Ok(Self { map: Map::new(bytes)? })
     }
 
+    /// The finished bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.map.as_fst().as_bytes()
+    }
+
     /// The place of a term's list.
     pub fn get(&self, key: &[u8]) -> Option<u64> {
         self.map.get(key)

@@ -8,10 +8,12 @@
 //! Lock order: writer, keys, state, pins.
 
 pub mod document;
+mod image;
 mod keys;
 mod maintain;
 mod snapshot;
 
+pub use image::{Image, Restored};
 pub use snapshot::{Arrival, Snapshot};
 
 use crate::segment::live::{LiveSegment, CAPACITY};
@@ -213,9 +215,7 @@ impl Index {
     /// Puts an empty segment in the live one's place. The writer's lock must be held.
     fn freeze(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let mut older = state.older.clone();
-        older.push(Arc::clone(&state.live));
-        *state = Arc::new(State { older, live: Arc::new(Segment::Live(LiveSegment::default())) });
+        *state = Arc::new(state.frozen());
     }
 
     /// The number of the last change that was applied.
@@ -276,6 +276,12 @@ impl Index {
 }
 
 impl State {
+    /// The same with an empty segment in the live one's place.
+    fn frozen(&self) -> Self {
+        let older = self.segments().cloned().collect();
+        Self { older, live: Arc::new(Segment::Live(LiveSegment::default())) }
+    }
+
     fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.older.iter().chain(std::iter::once(&self.live))
     }

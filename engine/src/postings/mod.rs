@@ -5,6 +5,7 @@
 //! them, [`reader`] reads them). [`PostingList`] is the one face of both: a cursor decodes a block
 //! into arrays and does not know where it came from.
 
+mod bytes;
 pub mod impact;
 pub mod live;
 pub mod positions;

@@ -14,7 +14,7 @@
 //! three bytes.
 
 use super::impact::{self, Impact, Stored};
-use super::varint;
+use super::{positions, varint};
 use super::{Block, BLOCK};
 use crate::schema::FieldMask;
 use crate::segment::DocId;
@@ -33,6 +33,16 @@ pub struct Arena {
     pub(super) positions: Vec<u8>,
     /// The distinct field masks of all postings.
     pub(super) masks: Vec<FieldMask>,
+    pub(super) counts: Counts,
+}
+
+/// How much there is in posting lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Postings.
+    pub records: u64,
+    /// Positions in them.
+    pub positions: u64,
 }
 
 /// What is known of a block without decoding it.
@@ -59,6 +69,16 @@ impl Arena {
             + self.impacts.capacity() * size_of::<Stored>()
             + self.masks.capacity() * size_of::<FieldMask>();
         (postings, self.positions.capacity())
+    }
+
+    /// Postings and positions of all lists.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// How many blocks the lists of more than one block have.
+    pub fn block_count(&self) -> usize {
+        self.blocks.len()
     }
 
     /// Gives back what was allocated ahead.
@@ -124,6 +144,8 @@ impl ListWriter {
         let has_masks = self.masks.iter().any(|&mask| mask != self.masks[0]);
         let has_positions = !self.positions.is_empty();
         varint::write(&mut arena.bytes, self.len() as u64);
+        arena.counts.records += self.len() as u64;
+        arena.counts.positions += positions::count(&self.positions);
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         arena.bytes.push(flag(has_freqs, HAS_FREQS) | flag(has_masks, HAS_MASKS) | flag(has_positions, HAS_POSITIONS));
         if !has_masks {

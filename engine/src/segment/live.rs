@@ -18,7 +18,7 @@ use crate::index::document::Document;
 use crate::postings::live::{LiveList, LiveView};
 use crate::schema::{FieldId, FieldMask};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// Documents that a live segment can hold.
 pub const CAPACITY: usize = CHUNKS * CHUNK;
@@ -117,6 +117,12 @@ impl LiveSegment {
 
     fn write(&self) -> RwLockWriteGuard<'_, Terms> {
         self.terms.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nobody writes at this moment. Of a frozen segment: nobody ever will, and its terms can be
+    /// read without waiting.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !matches!(self.terms.try_read(), Err(TryLockError::WouldBlock))
     }
 
     pub(super) fn list(&self, key: &[u8]) -> Option<LiveView> {

@@ -6,6 +6,7 @@
 //! and when it died.
 
 pub mod build;
+mod bytes;
 pub mod live;
 pub mod sealed;
 pub mod visible;

@@ -1,6 +1,6 @@
 //! `FT.CREATE index [options] SCHEMA field type ...`: makes an index over the hashes whose names begin with a prefix.
 
-use super::{argument, flag, ok_or_error, option};
+use super::{argument, definition_command, flag, option};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::search::lifecycle;
 
@@ -19,11 +19,7 @@ impl Command for Create {
         let [name, words @ ..] = invocation.args() else {
             return Outcome::Reply(crate::reply::Reply::error("ERR no index name"));
         };
-        let created = lifecycle::create(&invocation.held, name, words);
-        if created.is_ok() {
-            invocation.replicate_as_is();
-        }
-        Outcome::Reply(ok_or_error(created))
+        definition_command(invocation, || lifecycle::create(&invocation.held, name, words))
     }
 }
 

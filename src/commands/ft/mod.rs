@@ -1,14 +1,21 @@
 //! `FT.*`: search, with the interface of RediSearch.
 
+mod alias;
+mod alter;
+mod conditional;
+mod config;
 mod create;
+mod dictionary;
 mod dropindex;
+mod info;
 mod list;
 mod options;
 mod rows;
 mod search;
+mod synonyms;
 mod words;
 
-use crate::redis::{ArgDoc, Loader};
+use crate::redis::{ArgDoc, Invocation, Loader, Outcome};
 use crate::reply::Reply;
 
 pub(super) fn register(loader: &Loader) -> Result<(), String> {
@@ -16,7 +23,38 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<create::Create>()?;
     loader.command::<dropindex::DropIndex>()?;
     loader.command::<list::List>()?;
-    loader.command::<search::Search>()
+    loader.command::<search::Search>()?;
+    loader.command::<alter::Alter>()?;
+    loader.command::<info::Info>()?;
+    loader.command::<alias::AliasAdd>()?;
+    loader.command::<alias::AliasUpdate>()?;
+    loader.command::<alias::AliasDel>()?;
+    loader.command::<synonyms::SynUpdate>()?;
+    loader.command::<synonyms::SynDump>()?;
+    loader.command::<synonyms::SynAdd>()?;
+    loader.command::<dictionary::DictAdd>()?;
+    loader.command::<dictionary::DictDel>()?;
+    loader.command::<dictionary::DictDump>()?;
+    loader.command::<config::Config>()?;
+    loader.command::<conditional::CreateIfNew>()?;
+    loader.command::<conditional::AlterIfNew>()?;
+    loader.command::<conditional::DropIfThere>()?;
+    loader.command::<conditional::AliasAddIfNew>()?;
+    loader.command::<conditional::AliasDelIfThere>()
+}
+
+/// Changes a definition; replicas and the AOF are told by the command as it came.
+fn definition_command(invocation: &Invocation<'_>, change: impl FnOnce() -> Result<(), String>) -> Outcome {
+    let done = change();
+    if done.is_ok() {
+        invocation.replicate_as_is();
+    }
+    Outcome::Reply(ok_or_error(done))
+}
+
+/// Where an index is not found; commands differ in the text, and clients know each.
+fn unknown_index() -> String {
+    "Unknown index name".to_owned()
 }
 
 /// `OK`, or the error.

@@ -1,0 +1,75 @@
+//! What does the module save beside the keys? Data of its own in the RDB, which a full synchronisation carries too.
+
+use std::ffi::CStr;
+use std::os::raw::c_int;
+
+use redis_module::raw;
+
+use super::entry::guarded;
+use super::types::{load_string, save_string};
+use super::{api, log, Level};
+
+/// Data that are saved beside the keys, as one string of their own encoding.
+pub trait Aside: 'static {
+    /// Its name in the file: exactly nine letters, digits, `-` or `_`. Part of the file format.
+    const NAME: &'static CStr;
+
+    /// The version of what `save` writes.
+    const VERSION: i32;
+
+    /// What to save; nothing if empty. May run in a forked child: it must wait for nobody.
+    fn save() -> Vec<u8>;
+
+    /// Reads what `save` of this or an earlier version wrote; `false` refuses it, and the file with it.
+    fn load(bytes: &[u8], version: i32) -> bool;
+}
+
+/// Registers `T` with the server, as a data type that no key ever has; only while the module is being loaded.
+///
+/// # Errors
+/// The name that the server refused.
+///
+/// # Safety
+/// `ctx` is the context of the load callback.
+pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
+    // SAFETY: zero is a valid value of this C struct: no callback.
+    let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
+    methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
+    methods.aux_load = Some(load::<T>);
+    methods.aux_save2 = Some(save::<T>);
+    methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
+    // SAFETY: the caller's promise; the server copies the methods.
+    let handle =
+        unsafe { api!(RedisModule_CreateDataType(ctx, T::NAME.as_ptr().cast_mut(), T::VERSION, &mut methods)) };
+    if handle.is_null() {
+        return Err(format!("the server refused the data type {}", T::NAME.to_string_lossy()));
+    }
+    Ok(())
+}
+
+unsafe extern "C" fn save<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {
+    guarded(|| {
+        let bytes = T::save();
+        if !bytes.is_empty() {
+            // SAFETY: the server's save callback. A file without anything of ours stays loadable without the module.
+            unsafe { save_string(io, &bytes) };
+        }
+    });
+}
+
+unsafe extern "C" fn load<T: Aside>(io: *mut raw::RedisModuleIO, version: c_int, _when: c_int) -> c_int {
+    let read = guarded(|| {
+        if version > T::VERSION {
+            let name = T::NAME.to_string_lossy();
+            log(Level::Warning, &format!("Interlock: {name} version {version} was written by a newer module"));
+            return false;
+        }
+        // SAFETY: the server's load callback.
+        unsafe { load_string(io) }.is_some_and(|bytes| T::load(&bytes, version))
+    });
+    if read == Some(true) {
+        raw::REDISMODULE_OK as c_int
+    } else {
+        raw::REDISMODULE_ERR as c_int
+    }
+}
