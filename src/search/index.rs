@@ -254,12 +254,23 @@ impl SearchIndex {
         Ok(true)
     }
 
-    /// The snapshot of a query that has arrived, or `None` when it has to wait longer than until `deadline` for it.
-    /// Waits as [`SearchIndex::catch_up`].
+    /// The snapshot of a query that has arrived. Waits as [`SearchIndex::catch_up`].
     ///
     /// # Errors
     /// Why the query must stop.
-    pub fn snapshot(
+    pub fn snapshot(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
+        loop {
+            if let Some(snapshot) = self.snapshot_until(arrival, cancel, None)? {
+                return Ok(snapshot);
+            }
+        }
+    }
+
+    /// As [`SearchIndex::snapshot`], but `None` when it has to wait longer than until `deadline`.
+    ///
+    /// # Errors
+    /// Why the query must stop.
+    pub fn snapshot_until(
         &self,
         arrival: &Arrival,
         cancel: &CancelToken,

@@ -121,7 +121,7 @@ impl Search {
     }
 
     fn answer(&self, lane: &mut Lane) -> Result<Answer, Failure> {
-        let taken = self.index.snapshot(&self.arrival, lane.cancel(), self.deadline).map_err(Failure::Stopped)?;
+        let taken = self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline).map_err(Failure::Stopped)?;
         let Some(snapshot) = taken else {
             return Ok(Answer { partial: true, ..Answer::default() });
         };
