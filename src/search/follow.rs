@@ -42,7 +42,7 @@ pub(super) fn look(held: &Held<'_>, index: &Arc<SearchIndex>, key: &[u8]) {
     }
 }
 
-fn forget(index: &Arc<SearchIndex>, key: &[u8]) {
+pub(super) fn forget(index: &Arc<SearchIndex>, key: &[u8]) {
     // In this order: what is not pending any more is among the documents.
     if index.queue().pending(key).is_some() || index.documents().current(key).is_some() {
         push(index, key, Update::Gone);

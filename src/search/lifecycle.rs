@@ -65,20 +65,14 @@ pub fn drop_with_documents(lane: &mut Lane, index: &Arc<SearchIndex>) -> Result<
         index.documents().arrive()
     })?;
     let snapshot = index.snapshot(&arrival, lane.cancel())?;
-    for segment in snapshot.segments() {
-        let mut doc = 0;
-        while doc < segment.len() {
-            lane.slice(|slice| {
-                while doc < segment.len() && !slice.spent() {
-                    let (born, died) = segment.life(doc);
-                    if born <= snapshot.seq() && snapshot.seq() < died {
-                        let key = segment.with_key(doc, <[u8]>::to_vec);
-                        unlink(slice.held(), key);
-                    }
-                    doc += 1;
-                }
-            })?;
-        }
+    let mut keys = scan::living_keys(&snapshot).peekable();
+    while keys.peek().is_some() {
+        lane.slice(|slice| {
+            while !slice.spent() {
+                let Some(key) = keys.next() else { break };
+                unlink(slice.held(), key.into());
+            }
+        })?;
     }
     Ok(())
 }

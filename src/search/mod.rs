@@ -11,12 +11,14 @@
 pub mod definition;
 pub mod dictionaries;
 mod errors;
+mod filter;
 mod follow;
 mod index;
 pub mod lifecycle;
 mod queue;
 pub mod registry;
 mod routes;
+mod saved;
 mod scan;
 mod work;
 
@@ -32,6 +34,8 @@ use crate::redis::{observe, Loader};
 /// What the server refused.
 pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(follow::WATCHER)?;
+    loader.large_aside::<saved::Saved>()?;
+    loader.around_fork(saved::AROUND_FORK)?;
     observe(follow::on_server_event);
     Ok(())
 }
