@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{dictionaries, registry, scan, work, Fields, SearchIndex, Update};
+use super::{dictionaries, lifecycle, registry, repeat, scan, work, Fields, SearchIndex, Update};
 use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
 
@@ -69,7 +69,11 @@ pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
         }
         ServerEvent::Flushed(Some(0)) => registry::clear(held),
         ServerEvent::Swapped(a, b) if a != b && (a == 0 || b == 0) => registry::renew(held),
-        ServerEvent::Loaded => scan::start_waiting(held),
+        ServerEvent::Loaded => {
+            scan::start_waiting(held);
+            lifecycle::watch_temporary(held);
+        }
+        ServerEvent::Forked => repeat::after_fork(held),
         _ => {}
     }
 }

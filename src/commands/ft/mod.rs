@@ -5,9 +5,11 @@ mod alter;
 mod conditional;
 mod config;
 mod create;
+mod debug;
 mod dictionary;
 mod dropindex;
 mod info;
+mod legacy;
 mod list;
 mod synonyms;
 
@@ -31,7 +33,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<dictionary::DictAdd>()?;
     loader.command::<dictionary::DictDel>()?;
     loader.command::<dictionary::DictDump>()?;
+    legacy::register(loader)?;
     loader.command::<config::Config>()?;
+    loader.command::<debug::Debug>()?;
     loader.command::<conditional::CreateIfNew>()?;
     loader.command::<conditional::AlterIfNew>()?;
     loader.command::<conditional::DropIfThere>()?;
