@@ -6,6 +6,7 @@
 //! passed over because nothing in them can be among the best ([`prune`]). A query with few matches
 //! is walked once.
 
+pub mod accumulate;
 pub mod count;
 pub mod prune;
 pub mod search;

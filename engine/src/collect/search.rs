@@ -1,5 +1,6 @@
 //! How is a query run?
 
+use super::accumulate::MANY;
 use super::count::{count, each_window};
 use super::prune::Offer;
 use super::sort::{arrange, by_number, by_text, SortBy};
@@ -133,13 +134,18 @@ impl<'a> Run<'a, '_> {
     fn by_score(&self, prepared: &Prepared<'a>) -> (u64, Vec<Hit>) {
         let mut top = TopK::new(self.request.count, Ties::First);
         let mut total = 0;
+        let many = self.request.count > 0 && self.scoring.needs_tree() && prepared.term_count() > MANY;
         for (number, visible) in self.segments() {
+            let segment = self.snapshot.segment(number);
+            let mut offer = Offer { segment, number, visible: &visible, scoring: self.scoring, top: &mut top };
+            if let Some(terms) = prepared.term_cursors(number).filter(|_| many) {
+                total += offer.many_terms(terms, || prepared.cursor_for_matches(number));
+                continue;
+            }
             let mut cursor = prepared.cursor(number);
             if cursor.doc() == END {
                 continue;
             }
-            let segment = self.snapshot.segment(number);
-            let mut offer = Offer { segment, number, visible: &visible, scoring: self.scoring, top: &mut top };
             total += if self.request.count == 0 {
                 self.count(prepared, number, &mut cursor, &visible)
             } else if !self.scoring.needs_tree() {
@@ -166,8 +172,8 @@ impl<'a> Run<'a, '_> {
             offer.all(&leaf);
         } else if let Some(mut term) = prepared.term_cursor(number) {
             offer.one_term(&mut term);
-        } else if let Some(terms) = prepared.term_cursors(number) {
-            offer.any_term(terms);
+        } else if let Some(terms) = prepared.term_cursors(number).filter(|_| !self.scoring.best_branch()) {
+            offer.any_term(terms, || prepared.cursor_for_matches(number));
         } else {
             // One tree counts, a second one looks at what the first has found.
             let mut total = 0;

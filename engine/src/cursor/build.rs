@@ -113,24 +113,21 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The cursors over a segment when the whole query is worth the sum of terms any of which
-    /// matches, wherever they stand.
+    /// The cursors over a segment when the whole query is a union of terms, or of such unions: its value is
+    /// the sum of theirs, or the best of them, wherever they stand.
     pub fn term_cursors(&self, segment: usize) -> Option<Vec<TermCursor<'a>>> {
+        let mut terms = Vec::new();
         match &self.root {
-            Bound::Union { children, weight: 1.0 }
-                if !self.scoring.best_branch() && !self.scoring.needs_proximity() =>
-            {
-                let mut cursors = Vec::with_capacity(children.len());
-                for child in children {
-                    match child {
-                        Bound::Term(term) => cursors.extend(self.term(term, segment)),
-                        _ => return None,
-                    }
-                }
-                Some(cursors)
-            }
-            _ => None,
+            Bound::Union { .. } => leaves(&self.root, &mut terms)?,
+            _ => return None,
         }
+        Some(terms.into_iter().filter_map(|term| self.term(term, segment)).collect())
+    }
+
+    /// How many terms [`Prepared::term_cursors`] is about.
+    pub fn term_count(&self) -> usize {
+        let mut terms = Vec::new();
+        leaves(&self.root, &mut terms).map_or(0, |()| terms.len())
     }
 
     fn term(&self, term: &BoundTerm<'a>, segment: usize) -> Option<TermCursor<'a>> {
@@ -235,6 +232,19 @@ impl<'a> Prepared<'a> {
     }
 }
 
+/// Gathers the terms of a union, in the query's order. `None` when there is something else in it.
+fn leaves<'b, 'a>(bound: &'b Bound<'a>, terms: &mut Vec<&'b BoundTerm<'a>>) -> Option<()> {
+    match bound {
+        Bound::Term(term) => terms.push(term),
+        Bound::Union { children, weight: 1.0 } => children.iter().try_for_each(|child| leaves(child, terms))?,
+        _ => return None,
+    }
+    Some(())
+}
+
+/// What looking up a term in a segment costs, in postings.
+const TERM_COST: u32 = 64;
+
 struct Binder<'a> {
     snapshot: &'a Snapshot,
     scoring: &'a Scoring,
@@ -282,10 +292,13 @@ impl<'a> Binder<'a> {
     }
 
     fn term(&self, space: Space, term: &[u8], fields: FieldMask, weight: f64) -> Bound<'a> {
+        if fields == 0 || self.budget.spend(TERM_COST * self.snapshot.segment_count() as u32) {
+            return Bound::Empty;
+        }
         let key = space.key(term);
         let lists: Vec<_> = self.snapshot.segments().map(|segment| segment.list(&key)).collect();
         let postings: u64 = lists.iter().flatten().map(|list| list.len() as u64).sum();
-        if postings == 0 || fields == 0 {
+        if postings == 0 {
             return Bound::Empty;
         }
         let leaf = match space {
@@ -316,7 +329,7 @@ impl<'a> Binder<'a> {
         let mut terms = BTreeSet::new();
         for segment in self.snapshot.segments() {
             let mut here = 0;
-            segment.matching(space, pattern, |term| {
+            segment.matching(space, pattern, self.budget, |term| {
                 if here >= limit || self.budget.spend(16) {
                     return false;
                 }
