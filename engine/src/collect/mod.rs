@@ -13,4 +13,4 @@ pub mod search;
 pub mod sort;
 pub mod topk;
 
-pub use search::{search, Found, Hit, Order, Request};
+pub use search::{matches, profile, search, Found, Hit, Order, Request};
