@@ -61,4 +61,5 @@ pub mod score;
 pub mod sections;
 pub mod segment;
 pub mod spellcheck;
+pub mod terms;
 pub mod text;

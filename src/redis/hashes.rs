@@ -1,6 +1,6 @@
 //! What is in some fields of a hash? Read without touching the key: no statistics, no last use, no event.
 
-use std::os::raw::c_char;
+use std::os::raw::{c_char, c_void};
 
 use redis_module::raw;
 
@@ -49,6 +49,36 @@ fn value(hash: &OpenKey, field: &[u8]) -> Option<Box<[u8]>> {
         api!(RedisModule_FreeString(std::ptr::null_mut(), found));
         Some(bytes)
     }
+}
+
+/// A name and a value.
+type Entry = (Box<[u8]>, Box<[u8]>);
+
+/// All fields of a hash with their values, in the order in which the server keeps them; `None` when the key is no hash.
+pub fn read_hash(held: &Held<'_>, key: &[u8]) -> Option<Vec<Entry>> {
+    unsafe extern "C" fn each(
+        _key: *mut raw::RedisModuleKey,
+        field: *mut raw::RedisModuleString,
+        value: *mut raw::RedisModuleString,
+        data: *mut c_void,
+    ) {
+        // SAFETY: the strings live for this call; `data` is the list of the call below.
+        unsafe { (*data.cast::<Vec<Entry>>()).push((bytes_of(field).into(), bytes_of(value).into())) };
+    }
+    let name = KeyName::new(key);
+    let open = OpenKey::new(held, &name, QUIET)?;
+    let mut fields: Vec<Entry> = Vec::new();
+    // SAFETY: an open key; nothing changes it while it is scanned, and the list outlives the scan.
+    unsafe {
+        if api!(RedisModule_KeyType(open.raw())) as isize != raw::REDISMODULE_KEYTYPE_HASH {
+            return None;
+        }
+        let cursor = api!(RedisModule_ScanCursorCreate());
+        let data = std::ptr::from_mut(&mut fields).cast::<c_void>();
+        while api!(RedisModule_ScanKey(open.raw(), cursor, Some(each), data)) != 0 {}
+        api!(RedisModule_ScanCursorDestroy(cursor));
+    }
+    Some(fields)
 }
 
 /// How many keys the chosen database has.

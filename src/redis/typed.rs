@@ -62,6 +62,10 @@ impl KeyName {
         // SAFETY: copies the bytes.
         Self(unsafe { api!(RedisModule_CreateString(std::ptr::null_mut(), key.as_ptr().cast::<c_char>(), key.len())) })
     }
+
+    pub(super) fn raw(&self) -> *mut raw::RedisModuleString {
+        self.0
+    }
 }
 
 impl Drop for KeyName {

@@ -243,29 +243,49 @@ impl SearchIndex {
     /// # Errors
     /// Why the wait must stop.
     pub fn catch_up(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<(), Stop> {
+        self.catch_up_until(arrival, cancel, None).map(|_| ())
+    }
+
+    /// As [`SearchIndex::catch_up`], but only until `deadline`. Returns whether all are applied.
+    fn catch_up_until(&self, arrival: &Arrival, cancel: &CancelToken, deadline: Option<Instant>) -> Result<bool, Stop> {
         while self.documents.applied() < arrival.seq() {
             cancel.check()?;
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(false);
+            }
             if !self.work_one() {
                 self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
             }
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// The snapshot of a query that has arrived. Waits as
-    /// [`SearchIndex::catch_up`].
+    /// The snapshot of a query that has arrived. Waits as [`SearchIndex::catch_up`].
     ///
     /// # Errors
     /// Why the query must stop.
     pub fn snapshot(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
-        self.queries.fetch_add(1, Ordering::Relaxed);
-        self.used();
         loop {
-            if let Some(snapshot) = self.documents.snapshot(arrival) {
+            if let Some(snapshot) = self.snapshot_until(arrival, cancel, None)? {
                 return Ok(snapshot);
             }
-            self.catch_up(arrival, cancel)?;
         }
+    }
+
+    /// As [`SearchIndex::snapshot`], but `None` when it has to wait longer than until `deadline`.
+    ///
+    /// # Errors
+    /// Why the query must stop.
+    pub fn snapshot_until(
+        &self,
+        arrival: &Arrival,
+        cancel: &CancelToken,
+        deadline: Option<Instant>,
+    ) -> Result<Option<Snapshot>, Stop> {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        self.used();
+        let caught_up = self.catch_up_until(arrival, cancel, deadline)?;
+        Ok(self.documents.snapshot(arrival).filter(|_| caught_up))
     }
 
     /// Reads one changed document and applies what is ready. Returns false when there was nothing

@@ -8,25 +8,37 @@
 //! inserting it happen on indexing threads. A query takes the number of the last change when it arrives
 //! and waits until that is applied: it sees all writes before it and none after.
 
+mod cost;
 pub mod definition;
 pub mod dictionaries;
 mod errors;
 mod filter;
 mod follow;
 mod index;
+mod job;
 pub mod legacy;
 pub mod lifecycle;
+mod load;
+mod plan;
 mod queue;
+mod recheck;
 pub mod registry;
 mod repeat;
+mod request;
 mod routes;
+mod rows;
 mod saved;
 mod scan;
+mod snippets;
 mod work;
 
 pub use errors::{Failures, IndexErrors};
 pub use index::{SearchIndex, View};
+pub use job::{Failure, Search, TIMED_OUT};
+pub use plan::Plan;
 pub use queue::{analysis_limits, Fields, Update};
+pub use request::{Content, Filter, Highlight, Request, Returned, Sort, Summarize};
+pub use rows::{Answer, Row};
 
 use crate::redis::{observe, Loader};
 

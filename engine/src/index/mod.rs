@@ -16,6 +16,7 @@ mod snapshot;
 pub use image::{Image, Restored};
 pub use snapshot::{Arrival, Snapshot};
 
+use crate::postings::Counts;
 use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
 use document::Document;
@@ -68,8 +69,12 @@ pub struct Figures {
     pub total_len: u64,
     /// Versions held, dead ones included.
     pub versions: u64,
-    /// Distinct terms, counted once in each segment.
+    /// Distinct terms, tags included, counted once in each segment.
     pub terms: u64,
+    /// Words and what is derived from them, counted once in each segment.
+    pub words: u64,
+    /// Postings, their positions and blocks, those of dead versions included.
+    pub postings: Counts,
     /// Segments, the live one included.
     pub segments: u64,
     /// The number of the last change applied.
@@ -256,6 +261,8 @@ impl Index {
             figures.segments += 1;
             figures.versions += u64::from(segment.len());
             figures.terms += segment.term_count() as u64;
+            figures.words += segment.word_count();
+            figures.postings += segment.counts();
             figures.memory += segment.memory();
         }
         figures.memory.keys = self.read_keys().memory();

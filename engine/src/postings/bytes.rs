@@ -1,7 +1,8 @@
 //! How are the posting lists of a segment saved and read?
 
 use super::impact::Stored;
-use super::writer::{Arena, BlockInfo, Counts};
+use super::writer::{Arena, BlockInfo};
+use super::Counts;
 use crate::schema::FieldMask;
 use crate::sections::{check, FormatError, Plain, Sink, Source};
 use std::io;
@@ -44,7 +45,7 @@ impl Plain for BlockInfo {
 impl Arena {
     /// Writes all lists.
     pub(crate) fn write(&self, sink: &mut Sink<'_>) -> io::Result<()> {
-        sink.put(COUNTS, &[self.counts.records, self.counts.positions])?;
+        sink.put(COUNTS, &[self.counts.records, self.counts.positions, self.counts.blocks])?;
         sink.put(LISTS, &self.bytes)?;
         sink.put(BLOCKS, &self.blocks)?;
         sink.put(IMPACTS, self.impacts.as_flattened())?;
@@ -55,7 +56,7 @@ impl Arena {
     /// Reads all lists. What they hold is only as sound as their checksums; readers of them check
     /// every bound.
     pub(crate) fn read(source: &mut Source<'_>) -> Result<Self, FormatError> {
-        let counts: Box<[u64]> = source.take_exactly(COUNTS, 2)?;
+        let counts: Box<[u64]> = source.take_exactly(COUNTS, 3)?;
         let bytes = source.take(LISTS)?;
         let blocks: Vec<BlockInfo> = source.take(BLOCKS)?;
         let impacts: Vec<u8> = source.take(IMPACTS)?;
@@ -64,7 +65,7 @@ impl Arena {
         let masks: Vec<FieldMask> = source.take(MASKS)?;
         let widths = |info: &BlockInfo| info.doc_bits.max(info.freq_bits).max(info.mask_bits) <= 32;
         check(blocks.iter().all(widths), "a block's numbers have more than 32 bits")?;
-        let counts = Counts { records: counts[0], positions: counts[1] };
+        let counts = Counts { records: counts[0], positions: counts[1], blocks: counts[2] };
         let mut arena = Self { bytes, blocks, impacts, positions, masks, counts };
         arena.shrink();
         Ok(arena)

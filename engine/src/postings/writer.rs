@@ -15,7 +15,7 @@
 
 use super::impact::{self, Impact, Stored};
 use super::{positions, varint};
-use super::{Block, BLOCK};
+use super::{Block, Counts, BLOCK};
 use crate::schema::FieldMask;
 use crate::segment::DocId;
 use bitpacking::{BitPacker, BitPacker4x};
@@ -34,15 +34,6 @@ pub struct Arena {
     /// The distinct field masks of all postings.
     pub(super) masks: Vec<FieldMask>,
     pub(super) counts: Counts,
-}
-
-/// How much there is in posting lists.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Counts {
-    /// Postings.
-    pub records: u64,
-    /// Positions in them.
-    pub positions: u64,
 }
 
 /// What is known of a block without decoding it.
@@ -71,14 +62,9 @@ impl Arena {
         (postings, self.positions.capacity())
     }
 
-    /// Postings and positions of all lists.
+    /// How much there is in all lists.
     pub fn counts(&self) -> Counts {
         self.counts
-    }
-
-    /// How many blocks the lists of more than one block have.
-    pub fn block_count(&self) -> usize {
-        self.blocks.len()
     }
 
     /// Gives back what was allocated ahead.
@@ -144,8 +130,11 @@ impl ListWriter {
         let has_masks = self.masks.iter().any(|&mask| mask != self.masks[0]);
         let has_positions = !self.positions.is_empty();
         varint::write(&mut arena.bytes, self.len() as u64);
-        arena.counts.records += self.len() as u64;
-        arena.counts.positions += positions::count(&self.positions);
+        arena.counts += Counts {
+            records: self.len() as u64,
+            positions: positions::count(&self.positions),
+            blocks: self.len().div_ceil(BLOCK) as u64,
+        };
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         arena.bytes.push(flag(has_freqs, HAS_FREQS) | flag(has_masks, HAS_MASKS) | flag(has_positions, HAS_POSITIONS));
         if !has_masks {

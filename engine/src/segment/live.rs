@@ -16,6 +16,7 @@ use crate::dict::pattern::Pattern;
 use crate::dict::Space;
 use crate::index::document::Document;
 use crate::postings::live::{LiveList, LiveView};
+use crate::postings::{positions, Counts, BLOCK};
 use crate::schema::{FieldId, FieldMask};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
@@ -46,6 +47,9 @@ struct Terms {
     lists: Vec<LiveList>,
     masks: Arc<Vec<FieldMask>>,
     memory: Memory,
+    counts: Counts,
+    /// Terms that are words or derived from some.
+    words: u64,
 }
 
 #[derive(Debug)]
@@ -155,6 +159,14 @@ impl LiveSegment {
         self.read().dict.len()
     }
 
+    pub(super) fn word_count(&self) -> u64 {
+        self.read().words
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.read().counts
+    }
+
     #[inline]
     fn doc(&self, doc: DocId) -> Option<&LiveDoc> {
         self.chunks.get(doc as usize / CHUNK)?.get()?.get(doc as usize % CHUNK)?.get()
@@ -218,7 +230,7 @@ impl LiveSegment {
     }
 
     pub(super) fn memory(&self) -> Memory {
-        let mut memory = self.read().memory;
+        let mut memory = self.read().memory();
         let chunks = self.chunks.iter().filter(|chunk| chunk.get().is_some()).count();
         memory.documents += chunks * CHUNK * size_of::<OnceLock<LiveDoc>>() + CHUNKS * size_of::<OnceLock<Chunk>>();
         memory
@@ -230,15 +242,20 @@ fn find<V>(values: &[(FieldId, V)], field: FieldId) -> Option<&V> {
 }
 
 impl Terms {
+    fn memory(&self) -> Memory {
+        let mut memory = self.memory;
+        memory.dictionary += self.dict.memory();
+        memory.postings += self.lists.capacity() * size_of::<LiveList>();
+        memory
+    }
+
     fn insert(&mut self, doc: DocId, len: u32, term: &crate::index::document::Term<'_>) {
         let number = match self.dict.get(term.key) {
             Some(number) => number,
             None => {
-                let (number, bytes) = self.dict.insert(term.key);
                 self.lists.push(LiveList::default());
-                self.memory.dictionary += bytes;
-                self.memory.postings += size_of::<LiveList>();
-                number
+                self.words += u64::from(term.key.starts_with(&Space::Text.prefix()));
+                self.dict.insert(term.key)
             }
         };
         let mask = match self.masks.iter().position(|&mask| mask == term.mask) {
@@ -249,6 +266,11 @@ impl Terms {
             }
         };
         let list = &mut self.lists[number as usize];
+        self.counts += Counts {
+            records: 1,
+            positions: positions::count(term.positions),
+            blocks: u64::from(list.len() % BLOCK == 0),
+        };
         self.memory.postings += list.push(doc, term.freq, mask as u32, len, term.positions);
     }
 }

@@ -14,7 +14,7 @@ pub mod visible;
 use crate::columns::geo::NO_POINT;
 use crate::dict::pattern::Pattern;
 use crate::dict::Space;
-use crate::postings::PostingList;
+use crate::postings::{Counts, PostingList};
 use crate::schema::FieldId;
 use live::LiveSegment;
 use sealed::SealedSegment;
@@ -126,6 +126,22 @@ impl Segment {
         match self {
             Self::Live(segment) => segment.term_count(),
             Self::Sealed(segment) => segment.dict.len(),
+        }
+    }
+
+    /// How many terms there are that are words or derived from some.
+    pub fn word_count(&self) -> u64 {
+        match self {
+            Self::Live(segment) => segment.word_count(),
+            Self::Sealed(segment) => segment.words,
+        }
+    }
+
+    /// How much there is in its posting lists.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Self::Live(segment) => segment.counts(),
+            Self::Sealed(segment) => segment.arena.counts(),
         }
     }
 

@@ -11,17 +11,21 @@ mod dropindex;
 mod info;
 mod legacy;
 mod list;
+mod options;
+mod rows;
+mod search;
 mod synonyms;
+mod words;
 
 use crate::redis::{ArgDoc, Invocation, Loader, Outcome};
 use crate::reply::Reply;
-use crate::search;
 
 pub(super) fn register(loader: &Loader) -> Result<(), String> {
-    search::register(loader)?;
+    crate::search::register(loader)?;
     loader.command::<create::Create>()?;
     loader.command::<dropindex::DropIndex>()?;
     loader.command::<list::List>()?;
+    loader.command::<search::Search>()?;
     loader.command::<alter::Alter>()?;
     loader.command::<info::Info>()?;
     loader.command::<alias::AliasAdd>()?;
