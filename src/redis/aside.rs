@@ -1,7 +1,7 @@
 //! What does the module save beside the keys? Data of its own in the RDB, which a full synchronisation carries too.
 
 use std::ffi::CStr;
-use std::os::raw::c_int;
+use std::os::raw::{c_int, c_void};
 
 use redis_module::raw;
 
@@ -35,8 +35,11 @@ pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result
     // SAFETY: zero is a valid value of this C struct: no callback.
     let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
     methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
+    methods.rdb_load = Some(no_value);
     methods.aux_load = Some(load::<T>);
     methods.aux_save2 = Some(save::<T>);
+    // Redis 7.0 does not know `aux_save2`; others prefer it.
+    methods.aux_save = Some(save_always::<T>);
     methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
     // SAFETY: the caller's promise; the server copies the methods.
     let handle =
@@ -45,6 +48,11 @@ pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result
         return Err(format!("the server refused the data type {}", T::NAME.to_string_lossy()));
     }
     Ok(())
+}
+
+/// No key has such a value: one in a file or a `RESTORE` is not ours.
+pub(super) unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
+    std::ptr::null_mut()
 }
 
 unsafe extern "C" fn save<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {
@@ -57,6 +65,12 @@ unsafe extern "C" fn save<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {
     });
 }
 
+/// Where the server writes a head for whatever comes, something must come.
+unsafe extern "C" fn save_always<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {
+    // SAFETY: the server's save callback.
+    guarded(|| unsafe { save_string(io, &T::save()) });
+}
+
 unsafe extern "C" fn load<T: Aside>(io: *mut raw::RedisModuleIO, version: c_int, _when: c_int) -> c_int {
     let read = guarded(|| {
         if version > T::VERSION {
@@ -65,7 +79,7 @@ unsafe extern "C" fn load<T: Aside>(io: *mut raw::RedisModuleIO, version: c_int,
             return false;
         }
         // SAFETY: the server's load callback.
-        unsafe { load_string(io) }.is_some_and(|bytes| T::load(&bytes, version))
+        unsafe { load_string(io) }.is_some_and(|bytes| bytes.is_empty() || T::load(&bytes, version))
     });
     if read == Some(true) {
         raw::REDISMODULE_OK as c_int

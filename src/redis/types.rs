@@ -99,6 +99,8 @@ pub(super) unsafe fn register<T: KeyType>(ctx: *mut raw::RedisModuleCtx) -> Resu
     methods.copy2 = Some(copy::<T>);
     methods.aux_load = Some(aux_load::<T>);
     methods.aux_save2 = Some(aux_save::<T>);
+    // Redis 7.0 does not know `aux_save2`; others prefer it.
+    methods.aux_save = Some(aux_save_always::<T>);
     methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
     // SAFETY: the caller's promise; the server copies the methods.
     let handle =
@@ -265,9 +267,15 @@ unsafe extern "C" fn aux_save<T: KeyType>(io: *mut raw::RedisModuleIO, _when: c_
     });
 }
 
+/// Where the server writes a head for whatever comes, something must come.
+unsafe extern "C" fn aux_save_always<T: KeyType>(io: *mut raw::RedisModuleIO, _when: c_int) {
+    // SAFETY: the server's save callback.
+    guarded(|| unsafe { save_string(io, &T::save_aside()) });
+}
+
 unsafe extern "C" fn aux_load<T: KeyType>(io: *mut raw::RedisModuleIO, _version: c_int, _when: c_int) -> c_int {
     // SAFETY: the server's load callback.
-    let read = guarded(|| unsafe { load_string(io) }.is_some_and(|bytes| T::load_aside(&bytes)));
+    let read = guarded(|| unsafe { load_string(io) }.is_some_and(|bytes| bytes.is_empty() || T::load_aside(&bytes)));
     if read == Some(true) {
         raw::REDISMODULE_OK as c_int
     } else {

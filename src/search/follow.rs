@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{dictionaries, registry, scan, work, Fields, SearchIndex, Update};
+use super::{dictionaries, lifecycle, registry, repeat, scan, work, Fields, SearchIndex, Update};
 use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
 
@@ -42,7 +42,7 @@ pub(super) fn look(held: &Held<'_>, index: &Arc<SearchIndex>, key: &[u8]) {
     }
 }
 
-fn forget(index: &Arc<SearchIndex>, key: &[u8]) {
+pub(super) fn forget(index: &Arc<SearchIndex>, key: &[u8]) {
     // In this order: what is not pending any more is among the documents.
     if index.queue().pending(key).is_some() || index.documents().current(key).is_some() {
         push(index, key, Update::Gone);
@@ -69,7 +69,11 @@ pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
         }
         ServerEvent::Flushed(Some(0)) => registry::clear(held),
         ServerEvent::Swapped(a, b) if a != b && (a == 0 || b == 0) => registry::renew(held),
-        ServerEvent::Loaded => scan::start_waiting(held),
+        ServerEvent::Loaded => {
+            scan::start_waiting(held);
+            lifecycle::watch_temporary(held);
+        }
+        ServerEvent::Forked => repeat::after_fork(held),
         _ => {}
     }
 }

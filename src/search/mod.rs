@@ -12,18 +12,22 @@ mod cost;
 pub mod definition;
 pub mod dictionaries;
 mod errors;
+mod filter;
 mod follow;
 mod index;
 mod job;
+pub mod legacy;
 pub mod lifecycle;
 mod load;
 mod plan;
 mod queue;
 mod recheck;
 pub mod registry;
+mod repeat;
 mod request;
 mod routes;
 mod rows;
+mod saved;
 mod scan;
 mod snippets;
 mod vocabulary;
@@ -46,6 +50,8 @@ use crate::redis::{observe, Loader};
 /// What the server refused.
 pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(follow::WATCHER)?;
+    loader.large_aside::<saved::Saved>()?;
+    loader.around_fork(saved::AROUND_FORK)?;
     observe(follow::on_server_event);
     Ok(())
 }

@@ -42,6 +42,11 @@ impl Fields {
         reader.document(key, |identifier| self.value(identifier))
     }
 
+    /// Whether the key with these fields passes the index's filter.
+    pub fn belong(&self, key: &[u8]) -> bool {
+        self.view.filter.as_ref().is_none_or(|filter| filter.passes(key, self))
+    }
+
     fn bytes(&self) -> usize {
         self.values.iter().flatten().map(|value| value.len()).sum()
     }
@@ -123,6 +128,11 @@ impl Queue {
         self.state().pending.get(key).copied()
     }
 
+    /// The keys whose changes are not applied yet.
+    pub(super) fn keys(&self) -> Vec<Arc<[u8]>> {
+        self.state().pending.keys().cloned().collect()
+    }
+
     /// Changes that are not applied yet.
     pub fn len(&self) -> usize {
         self.state().slots.len()
@@ -200,6 +210,7 @@ impl State {
 fn read(key: &[u8], update: &Update, failed: &dyn Fn(&ValueError, &[u8])) -> Change {
     match update {
         Update::Gone => Change::Delete(key.into()),
+        Update::Fields(fields) if !fields.belong(key) => Change::Delete(key.into()),
         Update::Fields(fields) => match fields.document(key) {
             Ok(document) => Change::Upsert(Box::new(document)),
             Err(error) => {

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use engine::index::Index;
 use once_cell::sync::Lazy;
 
 use super::routes::Routes;
@@ -46,6 +47,26 @@ pub(super) fn routes() -> Arc<Routes> {
 
 fn tables() -> MutexGuard<'static, Tables> {
     TABLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All indexes, and all aliases with the names of theirs. For saving, also in a forked child: whoever changes them has the
+/// server's lock, so at a fork nobody holds this one.
+pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<(Box<[u8]>, Box<[u8]>)>) {
+    let tables = tables();
+    let aliases = tables.aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect();
+    (tables.indexes.values().cloned().collect(), aliases)
+}
+
+/// Puts an index in the place of the one of its name.
+pub(super) fn replace(_held: &Held<'_>, new: &Arc<SearchIndex>) {
+    let mut tables = tables();
+    let old = tables.indexes.insert(new.name().into(), Arc::clone(new));
+    tables.changed();
+    drop(tables);
+    if let Some(old) = old {
+        old.mark_dropped();
+        work::bury(old);
+    }
 }
 
 /// The index of this name or alias.
@@ -99,13 +120,8 @@ pub(super) fn clear(held: &Held<'_>) {
 /// another one.
 pub(super) fn renew(held: &Held<'_>) {
     for old in all(held) {
-        let new = SearchIndex::with_view(old.name(), old.definition().clone(), old.view());
-        let mut tables = tables();
-        tables.indexes.insert(old.name().into(), Arc::clone(&new));
-        tables.changed();
-        drop(tables);
-        old.mark_dropped();
-        work::bury(old);
+        let new = old.with_documents(Index::default());
+        replace(held, &new);
         scan::start(held, &new);
     }
 }
