@@ -60,7 +60,8 @@ def test_redis_py(server, r, protocol):
     assert "INTERSECT" in ft.explain("red shoes")
     assert set(ft.tagvals("tags")) == {"sport", "red", "blue"}
     assert "shos" in str(ft.spellcheck("shos", distance=1))
-    assert ft.explain_cli("red")
+    profiled = ft.profile(Query("red shoes").no_content())
+    assert "TEXT" in str((profiled[1] if protocol == 2 else profiled).info)
     info = ft.info()
     assert int(info["num_docs"]) == 3
     ft.alter_schema_add(NumericField("stock"))
@@ -93,16 +94,16 @@ def test_redis_py_asyncio(server, r):
         await ft.create_index(SCHEMA, definition=definition())
         await asyncio.gather(*(client.hset(key, mapping=fields) for key, fields in DOCUMENTS.items()))
         replies = await asyncio.gather(*(ft.search(Query("shoes").paging(0, 1)) for _ in range(50)))
-        pipe = ft.pipeline()
-        await pipe.search("red")
-        await pipe.search("hat")
-        piped = await pipe.execute()
+        async with client.pipeline(transaction=True) as pipe:
+            for word in ("red", "hat"):
+                pipe.execute_command("FT.SEARCH", "shop", word, "NOCONTENT")
+            piped = await pipe.execute()
         await client.aclose()
         return replies, piped
 
     replies, piped = asyncio.run(many())
     assert {reply.total for reply in replies} == {2}
-    assert [reply.total for reply in piped] == [2, 1]
+    assert [reply[0] for reply in piped] == [2, 1]
 
 
 def test_redisearch_package(server, r):
@@ -122,10 +123,11 @@ def test_redisearch_package(server, r):
     assert "shoes" in client.explain("shoes")
     assert client.tagvals("tags")
     assert int(client.info()["num_docs"]) == 3
-    client.drop_index()
+    client.drop_index(delete_documents=False)
+    assert client.redis.exists("doc:1")
 
 
-def test_redis_om(server, r):
+def test_redis_om(server, r, monkeypatch):
     """An object mapper that makes its index and its queries itself."""
     redis_om = pytest.importorskip("redis_om")
     database = redis_om.get_redis_connection(url=f"redis://127.0.0.1:{server.port}?decode_responses=True&protocol=2")
@@ -139,6 +141,8 @@ def test_redis_om(server, r):
             global_key_prefix = "om"
 
     Customer.Meta.database = database
+    # It asks COMMAND INFO for a module that is not there, and the newest redis-py can't read the answer.
+    monkeypatch.setattr("redis_om.model.model.has_redisearch", lambda _: True)
     redis_om.Migrator().run()
     for name, age, bio in [("Ann", 30, "likes running"), ("Bob", 50, "likes cooking"), ("Cid", 41, "runs far")]:
         Customer(name=name, age=age, bio=bio).save()
