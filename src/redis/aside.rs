@@ -36,11 +36,8 @@ pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result
     let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
     methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
     methods.rdb_load = Some(no_value);
-    methods.aux_load = Some(load::<T>);
-    methods.aux_save2 = Some(save::<T>);
-    // Redis 7.0 does not know `aux_save2`; others prefer it.
-    methods.aux_save = Some(save_always::<T>);
-    methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
+    // SAFETY: as above.
+    unsafe { save_with(&mut methods, save::<T>, load::<T>) };
     // SAFETY: the caller's promise; the server copies the methods.
     let handle =
         unsafe { api!(RedisModule_CreateDataType(ctx, T::NAME.as_ptr().cast_mut(), T::VERSION, &mut methods)) };
@@ -50,25 +47,58 @@ pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result
     Ok(())
 }
 
+type Save = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int);
+type Load = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int, c_int) -> c_int;
+
+/// Whether the server has `aux_save2` (7.2): what saves nothing then leaves no trace in the file, which stays
+/// loadable without the module. An older server notes the module's name in any case.
+fn leaves_no_trace() -> bool {
+    // SAFETY: the pointer was written by the server's init call; the call only reads a number.
+    unsafe { raw::RedisModule_GetTypeMethodVersion.is_some_and(|version| version() >= 5) }
+}
+
+/// Lets a data type save something beside the keys.
+///
+/// # Safety
+/// The callbacks are sound for the type.
+pub(super) unsafe fn save_with(methods: &mut raw::RedisModuleTypeMethods, save: Save, load: Load) {
+    methods.aux_load = Some(load);
+    methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
+    if leaves_no_trace() {
+        methods.aux_save2 = Some(save);
+    } else {
+        methods.aux_save = Some(save);
+    }
+}
+
+/// Writes what there is to save.
+///
+/// # Safety
+/// `io` is the server's, in an `aux_save` callback.
+pub(super) unsafe fn save_aside(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
+    if !(bytes.is_empty() && leaves_no_trace()) {
+        // SAFETY: the caller's promise.
+        unsafe { save_string(io, bytes) };
+    }
+}
+
+/// Reads what [`save_aside`] wrote: nothing if it is empty. `None` for a file that is cut short.
+///
+/// # Safety
+/// `io` is the server's, in an `aux_load` callback.
+pub(super) unsafe fn load_aside(io: *mut raw::RedisModuleIO, read: impl FnOnce(&[u8]) -> bool) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { load_string(io) }.is_some_and(|bytes| bytes.is_empty() || read(&bytes))
+}
+
 /// No key has such a value: one in a file or a `RESTORE` is not ours.
 pub(super) unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
     std::ptr::null_mut()
 }
 
 unsafe extern "C" fn save<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {
-    guarded(|| {
-        let bytes = T::save();
-        if !bytes.is_empty() {
-            // SAFETY: the server's save callback. A file without anything of ours stays loadable without the module.
-            unsafe { save_string(io, &bytes) };
-        }
-    });
-}
-
-/// Where the server writes a head for whatever comes, something must come.
-unsafe extern "C" fn save_always<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {
     // SAFETY: the server's save callback.
-    guarded(|| unsafe { save_string(io, &T::save()) });
+    guarded(|| unsafe { save_aside(io, &T::save()) });
 }
 
 unsafe extern "C" fn load<T: Aside>(io: *mut raw::RedisModuleIO, version: c_int, _when: c_int) -> c_int {
@@ -79,7 +109,7 @@ unsafe extern "C" fn load<T: Aside>(io: *mut raw::RedisModuleIO, version: c_int,
             return false;
         }
         // SAFETY: the server's load callback.
-        unsafe { load_string(io) }.is_some_and(|bytes| bytes.is_empty() || T::load(&bytes, version))
+        unsafe { load_aside(io, |bytes| T::load(bytes, version)) }
     });
     if read == Some(true) {
         raw::REDISMODULE_OK as c_int
