@@ -14,7 +14,7 @@ use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
 use super::lane::Client;
-use super::{blocked, contend, write, BlockedReply, Held, Invocation, Lane};
+use super::{blocked, contend, priority, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::{CancelToken, Pool, Refused, Stop};
@@ -219,8 +219,12 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
     let client = Client::waiting(BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit));
+    let long = job.pool == Pools::Long;
     let refused = pool.submit(usize::MAX, move || {
         let _registered = registered;
+        if long {
+            priority::step_back();
+        }
         let mut lane = Lane::pooled(db, job.cancel, client.clone());
         let reply = run(job.run, &mut lane);
         drop(lane);
