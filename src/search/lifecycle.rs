@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::definition::{self, Created};
 use super::{registry, scan, SearchIndex};
-use crate::redis::{background, call, replicate, Alarm, Held, Lane, Pools};
+use crate::redis::{background, call, key_count, replicate, Alarm, Held, Lane, Pools};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
 
