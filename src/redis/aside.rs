@@ -47,11 +47,6 @@ pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result
     Ok(())
 }
 
-/// No key has such a value: one in a file or a `RESTORE` is not ours.
-pub(super) unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
-    std::ptr::null_mut()
-}
-
 type Save = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int);
 type Load = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int, c_int) -> c_int;
 
@@ -94,6 +89,11 @@ pub(super) unsafe fn save_aside(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
 pub(super) unsafe fn load_aside(io: *mut raw::RedisModuleIO, read: impl FnOnce(&[u8]) -> bool) -> bool {
     // SAFETY: the caller's promise.
     unsafe { load_string(io) }.is_some_and(|bytes| bytes.is_empty() || read(&bytes))
+}
+
+/// No key has such a value: one in a file or a `RESTORE` is not ours.
+pub(super) unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
+    std::ptr::null_mut()
 }
 
 unsafe extern "C" fn save<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {

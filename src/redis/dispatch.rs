@@ -25,6 +25,8 @@ pub enum Outcome {
     Reply(Reply),
     /// Run a job and answer with what it returns.
     Job(Job),
+    /// Run a job at once on the main thread: it is known to be far shorter than a slice.
+    Now(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
 }
@@ -60,6 +62,8 @@ pub struct Wait {
 pub enum Pools {
     /// For the module's own jobs; they never wait long.
     Workers,
+    /// For jobs that are known to be long, so that the others need not wait for them.
+    Long,
     /// For Python, where a script may do what it likes.
     Python,
     /// For reading documents into indexes.
@@ -69,6 +73,7 @@ pub enum Pools {
 }
 
 static WORKERS: OnceCell<Pool> = OnceCell::new();
+static LONG: OnceCell<Pool> = OnceCell::new();
 static PYTHON: OnceCell<Pool> = OnceCell::new();
 static INDEXING: OnceCell<Pool> = OnceCell::new();
 static MAINTENANCE: OnceCell<Pool> = OnceCell::new();
@@ -85,6 +90,7 @@ impl Pools {
     pub fn get(self) -> &'static Pool {
         match self {
             Pools::Workers => WORKERS.get_or_init(|| Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK)),
+            Pools::Long => LONG.get_or_init(|| Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK)),
             Pools::Python => {
                 PYTHON.get_or_init(|| Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK))
             }
@@ -98,7 +104,7 @@ impl Pools {
 
 /// The pools that were used so far.
 fn started() -> impl Iterator<Item = &'static Pool> {
-    [WORKERS.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get()].into_iter().flatten()
+    [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get()].into_iter().flatten()
 }
 
 /// The jobs under way: how SHUTDOWN reaches them.
@@ -180,7 +186,7 @@ pub fn background(
     // An index asks for a few jobs at a time, and a refused one would have to be asked for again.
     let limit = match pool {
         Pools::Indexing | Pools::Maintenance => usize::MAX,
-        Pools::Workers | Pools::Python => settings::QUEUE_LIMIT.count(),
+        Pools::Workers | Pools::Long | Pools::Python => settings::QUEUE_LIMIT.count(),
     };
     pool.get().submit(limit, move || {
         let _registered = registered;
@@ -193,7 +199,7 @@ pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
         Outcome::Reply(reply) => answer(&invocation.held, &reply),
         Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
-        Outcome::Job(job) => inline(job, invocation),
+        Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
             (wait.register)(blocked);

@@ -34,6 +34,17 @@ pub struct Search {
     reader: Reader,
 }
 
+/// How much work a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Less than handing it to a worker.
+    Trifle,
+    /// Such that others may wait for it.
+    Usual,
+    /// Such that others should not.
+    Long,
+}
+
 /// Why a search has no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -48,7 +59,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(super) fn no_index(name: &[u8]) -> Self {
+    /// The failure where no index has this name.
+    pub fn no_index(name: &[u8]) -> Self {
         Self::NoIndex(String::from_utf8_lossy(name).into_owned())
     }
 }
@@ -101,12 +113,21 @@ impl Search {
         &self.plan
     }
 
-    /// Postings that the search has to read, about; `None` when it has to wait for changes first, or
-    /// for many rows.
-    pub fn cost(&self) -> Option<u64> {
-        let small = self.request.count <= SMALL_PAGE && matches!(self.plan.ranking, Ranking::Engine(_));
-        let snapshot = self.index.documents().snapshot(&self.arrival).filter(|_| small)?;
-        Some(cost::estimate(&snapshot, &self.plan.node))
+    /// How much work it is, as far as that can be told at once.
+    pub fn weight(&self) -> Weight {
+        let (trifle, long) = (settings::INLINE_COST.get().unsigned_abs(), settings::LONG_COST.get().unsigned_abs());
+        let Some(snapshot) = self.index.documents().snapshot(&self.arrival) else { return Weight::Usual };
+        let cost = match self.plan.ranking {
+            Ranking::Engine(_) => cost::estimate(&snapshot, &self.plan.node),
+            Ranking::Stored { .. } => u64::MAX,
+        };
+        if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+            Weight::Trifle
+        } else if cost >= long {
+            Weight::Long
+        } else {
+            Weight::Usual
+        }
     }
 
     /// Runs the search.

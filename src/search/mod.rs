@@ -30,15 +30,17 @@ mod rows;
 mod saved;
 mod scan;
 mod snippets;
+mod vocabulary;
 mod work;
 
 pub use errors::{Failures, IndexErrors};
 pub use index::{SearchIndex, View};
-pub use job::{Failure, Search, TIMED_OUT};
+pub use job::{Failure, Search, Weight, TIMED_OUT};
 pub use plan::Plan;
 pub use queue::{analysis_limits, Fields, Update};
 pub use request::{Content, Filter, Highlight, Request, Returned, Sort, Summarize};
-pub use rows::{Answer, Row};
+pub use rows::{Answer, Field, Row};
+pub use vocabulary::{misspelled, tag_values, Spelling};
 
 use crate::redis::{observe, Loader};
 

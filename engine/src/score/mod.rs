@@ -76,7 +76,7 @@ pub struct Scoring {
 }
 
 /// What the facts of one document amount to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Scale {
     /// Added to a frequency in the denominator of a saturating leaf.
     pub saturation: f64,
@@ -101,6 +101,12 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// Whether its value does not depend on the document but for the frequency.
+    #[inline]
+    pub fn is_linear(&self) -> bool {
+        self.shape == Shape::Linear
+    }
+
     /// The value of `freq` occurrences in a document of this scale.
     #[inline]
     pub fn value(&self, freq: u32, scale: &Scale) -> f64 {
