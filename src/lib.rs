@@ -14,6 +14,7 @@ mod module;
 pub mod python;
 pub mod redis;
 pub mod reply;
+pub mod search;
 pub mod settings;
 pub mod sync;
 

@@ -1,4 +1,4 @@
-//! What does a query cost, without a server around it?
+//! What does a query cost, and saving and reading an index, without a server around them?
 //!
 //! Corpus: deterministic comment-like documents of 10 to 50 words out of 50,000 with Zipfian
 //! frequencies, plus marked words: `heavy` in a fifth of the documents, `heavier` in 18 %, `light`
@@ -10,7 +10,7 @@
 
 #![allow(missing_docs)] // criterion_group makes a public function
 
-use criterion::{criterion_group, criterion_main, Criterion};
+use criterion::{criterion_group, criterion_main, Criterion, Throughput};
 use engine::collect::sort::SortBy;
 use engine::collect::{search, Order, Request};
 use engine::columns::geo::Circle;
@@ -24,7 +24,7 @@ use engine::index::{Change, Index, Limits};
 use engine::schema::{FieldId, FieldMask};
 use engine::score::Scorer;
 use std::hint::black_box;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const NUMBER: FieldId = FieldId(1);
 const TAG: FieldId = FieldId(2);
@@ -122,8 +122,8 @@ fn queries(bench: &mut Criterion) {
     let index = corpus();
     let snapshot = index.latest();
     let mut group = bench.benchmark_group("query");
-    group.sample_size(10).warm_up_time(std::time::Duration::from_millis(200));
-    group.measurement_time(std::time::Duration::from_millis(700));
+    group.sample_size(10).warm_up_time(Duration::from_millis(200));
+    group.measurement_time(Duration::from_millis(700));
     let term = |word: &str| Node::term(word.as_bytes());
     let expand =
         |pattern| Node::new(NodeKind::Expand { space: Space::Text, pattern, fields: FieldMask::MAX, limit: 200 });
@@ -161,6 +161,26 @@ fn queries(bench: &mut Criterion) {
             bench.iter(|| black_box(search(&snapshot, &request, &Budget::unlimited())));
         });
     }
+    group.finish();
+    images(bench, &index);
+}
+
+/// Saving to memory and reading back.
+fn images(bench: &mut Criterion, index: &Index) {
+    let image = index.image(Duration::from_secs(1)).expect("nobody writes");
+    let save = || {
+        let mut bytes = Vec::new();
+        image.write([], &mut bytes).expect("memory takes everything");
+        bytes
+    };
+    let bytes = save();
+    eprintln!("image: {} bytes, {} a document", bytes.len(), bytes.len() as u64 / index.figures().documents);
+    let mut group = bench.benchmark_group("image");
+    group.sample_size(10).throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function("write", |bench| bench.iter(|| black_box(save())));
+    group.bench_function("read", |bench| {
+        bench.iter(|| black_box(Index::read(&mut bytes.as_slice(), Limits::default()).expect("what was written")));
+    });
     group.finish();
 }
 

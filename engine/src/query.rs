@@ -28,7 +28,7 @@ pub use params::{Dialect, Params};
 pub use parser::parse;
 pub use plan::plan;
 pub use range::{GeoRadius, GeoUnit};
-pub use resolve::{resolve, ResolveOptions};
+pub use resolve::{resolve, Expander, ResolveOptions};
 
 #[cfg(test)]
 mod tests;

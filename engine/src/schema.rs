@@ -133,6 +133,12 @@ impl Schema {
         })
     }
 
+    /// The text fields among those that queries call by these names (`INFIELDS`).
+    pub fn mask_of<N: AsRef<[u8]>>(&self, names: impl IntoIterator<Item = N>) -> FieldMask {
+        let fields = names.into_iter().filter_map(|name| self.by_attribute(name.as_ref()));
+        fields.map(Field::mask).fold(0, |all, mask| all | mask)
+    }
+
     /// How many `TEXT` fields there are.
     pub fn text_field_count(&self) -> usize {
         self.text_fields

@@ -1,6 +1,6 @@
 //! Which words of a query does nobody know, and what may have been meant?
 //!
-//! The index is asked through [`Vocabulary`]; dictionaries (`FT.DICTADD`) are sets of words.
+//! The index is asked through [`Vocabulary`] ([`crate::terms::Words`]); dictionaries (`FT.DICTADD`) are sets of words.
 
 use crate::dict::pattern::Pattern;
 use crate::query::{Ast, Node, NodeKind};

@@ -6,7 +6,7 @@ mod model;
 
 use engine::collect::search::WALK_BELOW;
 use engine::collect::sort::SortBy;
-use engine::collect::{search, Order, Request};
+use engine::collect::{profile, search, Order, Request};
 use engine::columns::geo::Circle;
 use engine::columns::numeric::NumericRange;
 use engine::columns::SortValue;
@@ -73,6 +73,8 @@ fn node() -> impl Strategy<Value = Node> {
         1 => Just(NodeKind::Missing(TAG)),
         1 => Just(NodeKind::All),
         1 => Just(NodeKind::Empty),
+        2 => vec(0u16..700, 0..40)
+            .prop_map(|keys| Node::keys(keys.iter().map(|key| format!("doc:{key}"))).kind),
         2 => range.prop_map(|range| NodeKind::Range(NUMBER, range)),
         2 => (0.0..5.0f64, 0.0..5.0f64, 0.0..400_000.0f64)
             .prop_map(|(x, y, radius)| NodeKind::Circle(GEO, Circle::new(x, y, radius))),
@@ -157,6 +159,10 @@ fn check(snapshot: &Snapshot, model: &Model, request: &Request<'_>) -> Result<()
     let found = search(snapshot, request, &Budget::unlimited());
     let stats = Stats { snapshot, scorer: request.scorer };
     let expected = model.search(request.query, &stats);
+    let (profiled, counts) = profile(snapshot, request, &Budget::unlimited());
+    prop_assert_eq!((profiled.total, profiled.hits.len()), (found.total, found.hits.len()));
+    // What is dead is read too.
+    prop_assert!(counts.reads >= found.total, "{:?}", counts);
     prop_assert_eq!(found.total, expected.len() as u64);
     prop_assert_eq!(found.stopped, None);
     prop_assert_eq!(found.hits.len(), request.count.min(expected.len()));
@@ -245,22 +251,14 @@ proptest! {
 
     #[test]
     fn keys_are_found_as_each_snapshot_sees_them(ops in ops(), keys in vec(0u16..700, 1..20)) {
-        let (index, snapshots) = play(&ops);
+        let (_index, snapshots) = play(&ops);
         for (snapshot, model) in &snapshots {
-            let mut places = Vec::new();
-            for key in &keys {
-                let name = format!("doc:{key}");
-                let place = index.find(snapshot, name.as_bytes());
-                let born = place.map(|(at, doc)| snapshot.segment(at).life(doc).0);
-                // A snapshot without a pin may have lost nothing that it holds itself, but the table
-                // may have forgotten it.
-                let newest = snapshots.last().is_some_and(|(last, _)| last.seq() == snapshot.seq());
-                if newest {
-                    prop_assert_eq!(born, model.docs.get(&name).map(|doc| doc.0));
-                }
-                places.extend(place);
+            let names: Vec<String> = keys.iter().map(|key| format!("doc:{key}")).collect();
+            for name in &names {
+                let born = snapshot.find(name.as_bytes()).map(|(at, doc)| snapshot.segment(at).life(doc).0);
+                prop_assert_eq!(born, model.docs.get(name).map(|doc| doc.0));
             }
-            let query = Node::new(NodeKind::Ids(places));
+            let query = Node::keys(&names);
             check(snapshot, model, &Request::best(&query, Scorer::Tfidf, 100))?;
         }
     }

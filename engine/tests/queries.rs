@@ -1,12 +1,12 @@
 //! From the text of documents and queries to results: the parts of the engine put together.
 
-use engine::collect::{search, Found, Request};
+use engine::collect::{profile, search, Found, Request};
 use engine::cursor::budget::{Budget, Stop};
 use engine::cursor::plan::Node;
 use engine::index::document::{DocumentBuilder, Keep};
 use engine::index::{Change, Index, Snapshot};
 use engine::ingest::Reader;
-use engine::query::{parse, plan, resolve, Dialect, Params, ResolveOptions};
+use engine::query::{parse, plan, resolve, Clause, Dialect, GeoRadius, GeoUnit, NumericRange, Params, ResolveOptions};
 use engine::schema::{FieldDefinition, IndexOptions, Schema};
 use engine::score::Scorer;
 use engine::text::{Analyser, AnalysisLimits, Language, Synonyms};
@@ -193,11 +193,69 @@ fn a_query_reads_its_number_and_no_more() {
     index.compact();
     let snapshot = index.snapshot(&arrival).expect("applied");
     assert_eq!((count(&snapshot, b"old"), count(&snapshot, b"new")), (2, 0));
-    assert!(index.find(&snapshot, b"b").is_some());
+    assert!(snapshot.find(b"b").is_some());
     drop(arrival);
     index.compact();
     assert_eq!((count(&snapshot, b"old"), count(&snapshot, b"new")), (2, 0), "a snapshot keeps what it holds");
     let latest = index.latest();
     assert_eq!((count(&latest, b"old"), count(&latest, b"new")), (0, 1));
+    assert_eq!(index.figures().versions, 3, "while there is a snapshot, its keys can be found");
+    assert!(snapshot.find(b"b").is_some());
+    drop(snapshot);
+    index.compact();
     assert_eq!(index.figures().versions, 1);
+}
+
+#[test]
+fn filters_and_keys_restrict_a_whole_query() {
+    let fixture = fixture();
+    let restricted = |text: &str, filters: Vec<Clause>| {
+        let ast = parse(text.as_bytes(), Dialect::V2, &Params::default()).expect("a query");
+        let options = ResolveOptions { dialect: Dialect::V2, ..ResolveOptions::default() };
+        let query = resolve(&ast, &fixture.schema, &fixture.analyser(), &options).expect("it resolves");
+        let query = filters.into_iter().fold(query, |query, filter| query.filtered(filter));
+        let snapshot = fixture.index.latest();
+        let node = plan(&query);
+        keys(&snapshot, &search(&snapshot, &Request::best(&node, Scorer::Tfidf, 10), &Budget::unlimited()))
+    };
+    let size = |min: f64, max: f64| Clause::numeric(&fixture.schema, b"size", NumericRange::inclusive(min, max));
+    let names = |names: &[&str]| Clause::keys(names);
+    assert_eq!(restricted("fox | cat", vec![size(15.0, 40.0)]), ["d:2", "d:4"]);
+    assert_eq!(restricted("fox | cat", vec![size(15.0, 40.0), names(&["d:4", "d:1", "d:9"])]), ["d:4"]);
+    assert_eq!(restricted("-cat", vec![names(&["d:2", "d:3"])]), ["d:3"]);
+    assert_eq!(restricted("*", vec![names(&[])]), [""; 0]);
+    assert_eq!(
+        restricted("fox", vec![Clause::numeric(&fixture.schema, b"title", NumericRange::inclusive(0.0, 1.0))]),
+        [""; 0]
+    );
+    let near = GeoRadius::new(2.35, 48.85, 20.0, GeoUnit::Kilometres).expect("a circle");
+    assert_eq!(restricted("fox", vec![Clause::geo(&fixture.schema, b"place", near), size(0.0, 10.0)]), ["d:1"]);
+}
+
+#[test]
+fn a_profile_says_what_each_clause_did() {
+    let fixture = fixture();
+    let node = fixture.node("quick fo* -cat ~lazy @size:[0 40] @colour:{green|red}");
+    let snapshot = fixture.index.latest();
+    let request = Request::best(&node, Scorer::Tfidf, 10);
+    let (found, profile) = profile(&snapshot, &request, &Budget::unlimited());
+    assert_eq!(keys(&snapshot, &found), ["d:1", "d:4"]);
+    assert_eq!((profile.kind, profile.reads), ("INTERSECT", 2));
+    let kinds: Vec<_> = profile.children.iter().map(|child| (child.kind, child.origin, child.children.len())).collect();
+    let expected = [
+        ("UNION", Some("UNION"), 2),
+        ("UNION", Some("PREFIX"), 2),
+        ("NUMERIC", None, 0),
+        ("UNION", Some("UNION"), 2),
+        ("OPTIONAL", None, 1),
+        ("NOT", None, 1),
+    ];
+    assert_eq!(kinds, expected);
+    let terms =
+        |at: usize| profile.children[at].children.iter().filter_map(|child| child.term.as_deref()).collect::<Vec<_>>();
+    assert_eq!(terms(0), [&b"quick"[..], b"+quick"]);
+    assert_eq!(terms(1), [&b"fox"[..], b"foxes"]);
+    assert_eq!(profile.children[2].term.as_deref(), Some(&b"0 - 40"[..]));
+    let children = profile.children.iter().map(|child| child.time).max().expect("some");
+    assert!(profile.time >= children, "what is inside takes no longer");
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use engine::query::{Dialect, ResolveOptions};
+use engine::query::{Dialect, Expander, ResolveOptions};
 use engine::schema::{FieldDefinition, FieldKind, PhoneticLanguage, TagOptions, TextOptions};
 use engine::text::StopWords;
 use support::Shelf;
@@ -186,7 +186,13 @@ fn options_change_what_words_mean() {
     let verbatim = ResolveOptions { verbatim: true, ..v2.clone() };
     assert_eq!(shelf.found_with("jumping", &verbatim), [""; 0]);
     assert_eq!(shelf.found_with("car", &verbatim), ["car"]);
-    let body = ResolveOptions { fields: shelf.schema.by_attribute(b"body").unwrap().mask(), ..v2.clone() };
+    for (name, jumping, car) in [("sbstem", 1, 1), ("Synonym", 0, 2), ("PHONETIC", 0, 1), ("DEFAULT", 1, 2)] {
+        let expander = Expander::by_name(name.as_bytes()).unwrap();
+        let options = ResolveOptions { expander, ..v2.clone() };
+        let found = (shelf.found_with("jumping", &options).len(), shelf.found_with("car", &options).len());
+        assert_eq!(found, (jumping, car), "{name}");
+    }
+    let body = ResolveOptions { fields: shelf.schema.mask_of([&b"body"[..], b"price", b"none"]), ..v2.clone() };
     assert_eq!(shelf.found_with("fox|dog|cars", &body), ["car", "fox"]);
     assert_eq!(shelf.found_with("fox|quick", &body), [""; 0]);
     let few = ResolveOptions { max_expansions: 1, ..v2 };
@@ -237,4 +243,24 @@ fn weights_and_scores_order_results() {
     assert_eq!(best("apple"), "high");
     assert_eq!(best("(apple)=>{$weight:0.01}|pear"), "bad");
     assert_eq!(best("(apple)=>{$weight:100}|pear"), "high");
+}
+
+#[test]
+fn suffixes_are_for_fields_that_all_have_them_or_none() {
+    let with = FieldKind::Text(TextOptions { suffix_trie: true, ..Default::default() });
+    let fields = vec![FieldDefinition::new("with", with), FieldDefinition::text("without")];
+    let shelf = Shelf::new(fields);
+    shelf.put("a", &[("with", "elephant")]).unwrap();
+    shelf.put("b", &[("without", "elephant")]).unwrap();
+    let v2 = ResolveOptions { dialect: Dialect::V2, ..Default::default() };
+    assert_eq!(shelf.found("@with:*phant"), ["a"]);
+    assert_eq!(shelf.found("*leph*"), ["a", "b"]);
+    assert_eq!(shelf.found("@without:eleph*"), ["b"]);
+    for query in ["@without:*phant", "@with|without:*leph*", "fox @without:(a *leph*)"] {
+        let error = shelf.ask(query, &v2).unwrap_err();
+        assert_eq!(error.to_string(), "Contains query on fields without WITHSUFFIXTRIE support", "{query}");
+    }
+    let none = Shelf::new(vec![FieldDefinition::text("t")]);
+    none.put("a", &[("t", "elephant")]).unwrap();
+    assert_eq!(none.found("@t:*phant"), ["a"]);
 }

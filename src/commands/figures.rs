@@ -19,7 +19,9 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
     list.summary("main_wait_us", &lock.main_wait);
     list.count("hand_overs", lock.yields);
     list.count("hand_overs_missed", lock.forced);
-    for (name, pool) in [("workers", Pools::Workers.get()), ("python", Pools::Python.get())] {
+    for (name, pool) in
+        [("workers", Pools::Workers.get()), ("long", Pools::Long.get()), ("python", Pools::Python.get())]
+    {
         list.count(&format!("{name}_queued"), pool.queued() as u64);
         list.count(&format!("{name}_running"), pool.running() as u64);
     }

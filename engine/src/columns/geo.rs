@@ -175,9 +175,9 @@ fn cover_square(
 /// The points of one field by document.
 #[derive(Debug)]
 pub struct GeoColumn {
-    codes: Box<[u64]>,
+    pub(super) codes: Box<[u64]>,
     /// The documents that have a point, along the curve.
-    order: Box<[DocId]>,
+    pub(super) order: Box<[DocId]>,
 }
 
 impl GeoColumn {

@@ -4,6 +4,7 @@
 //! which answers ranges with two binary searches. Sealed segments only: a live segment is small
 //! enough to look at each of its documents.
 
+mod bytes;
 pub mod geo;
 pub mod numeric;
 pub mod sort;

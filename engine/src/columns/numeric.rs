@@ -40,9 +40,9 @@ impl NumericRange {
 #[derive(Debug)]
 pub struct NumericColumn {
     /// NaN where there is none.
-    values: Box<[f64]>,
+    pub(super) values: Box<[f64]>,
     /// The documents that have one, by value and then by id.
-    order: Box<[DocId]>,
+    pub(super) order: Box<[DocId]>,
 }
 
 impl NumericColumn {

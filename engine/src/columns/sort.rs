@@ -12,10 +12,10 @@ pub const NO_RANK: u32 = u32::MAX;
 /// The sort values of one field by document.
 #[derive(Debug)]
 pub struct SortColumn {
-    ranks: Box<[u32]>,
+    pub(super) ranks: Box<[u32]>,
     /// Where each distinct value ends in `bytes`.
-    ends: Box<[u32]>,
-    bytes: Box<[u8]>,
+    pub(super) ends: Box<[u32]>,
+    pub(super) bytes: Box<[u8]>,
 }
 
 impl SortColumn {

@@ -72,8 +72,8 @@ pub enum NodeKind {
     Range(FieldId, NumericRange),
     /// Documents with a point in a circle.
     Circle(FieldId, Circle),
-    /// Documents by place: segment and id ([`crate::index::Index::find`]).
-    Ids(Vec<(usize, crate::segment::DocId)>),
+    /// Documents with these keys.
+    Keys(Vec<Box<[u8]>>),
 }
 
 impl Node {
@@ -101,6 +101,11 @@ impl Node {
     pub fn phrase(words: &[&[u8]]) -> Self {
         let children = words.iter().map(|word| Self::term(word)).collect();
         Self::new(NodeKind::Intersect { children, within: Within { slop: Some(0), in_order: true } })
+    }
+
+    /// The documents with these keys (`INKEYS`).
+    pub fn keys<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self::new(NodeKind::Keys(keys.into_iter().map(|key| key.as_ref().into()).collect()))
     }
 
     /// All but these.

@@ -37,8 +37,11 @@ struct Fuzzy {
     distance: u8,
 }
 
-/// For each number of edits up to three, which beginnings of the word are reached.
-type Rows = [u128; 4];
+/// Edits that a fuzzy pattern allows at most: what `FT.SPELLCHECK` asks for.
+const MAX_EDITS: u8 = 4;
+
+/// For each number of edits, which beginnings of the word are reached.
+type Rows = [u128; MAX_EDITS as usize + 1];
 
 /// Characters of a fuzzy word. Longer ones match nothing: no more fit into a term.
 const MAX_FUZZY_CHARS: usize = 127;
@@ -118,7 +121,7 @@ impl Pattern {
         Self { kind: Kind::Wildcard(tokens) }
     }
 
-    /// Terms at most `distance` insertions, deletions and replacements of characters away; three are
+    /// Terms at most `distance` insertions, deletions and replacements of characters away; four are
     /// the most.
     pub fn fuzzy(text: &[u8], distance: u8) -> Self {
         let mut chars = Vec::new();
@@ -129,7 +132,18 @@ impl Pattern {
         if decoder.1 > 0 {
             chars.push(NO_CHAR);
         }
-        Self { kind: Kind::Fuzzy(Fuzzy::new(&chars, distance.min(3))) }
+        Self { kind: Kind::Fuzzy(Fuzzy::new(&chars, distance.min(MAX_EDITS))) }
+    }
+
+    /// What it is, in the words of `FT.EXPLAIN`.
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Prefix(_) => "PREFIX",
+            Kind::Search { at_end: true, .. } => "SUFFIX",
+            Kind::Search { .. } => "INFIX",
+            Kind::Wildcard(_) => "WILDCARD",
+            Kind::Fuzzy(_) => "FUZZY",
+        }
     }
 
     /// The bytes with which every match begins: where a walk may start.
@@ -185,7 +199,7 @@ impl Pattern {
             (Kind::Wildcard(tokens), Inner::Set(set)) => step_wildcard(tokens, set, byte),
             (Kind::Fuzzy(fuzzy), &Inner::Rows { mut rows, mut code, mut missing }) => {
                 decode(&mut code, &mut missing, byte, |char| rows = fuzzy.step(rows, char));
-                if rows == [0; 4] {
+                if rows == Rows::default() {
                     Inner::Dead
                 } else {
                     Inner::Rows { rows, code, missing }
@@ -297,7 +311,7 @@ impl Fuzzy {
 
     /// Without reading anything, so many characters can be left out as there are edits.
     fn start(&self) -> Rows {
-        let mut rows = [0; 4];
+        let mut rows = Rows::default();
         if self.whole != 0 {
             for (edits, row) in rows.iter_mut().enumerate().take(usize::from(self.distance) + 1) {
                 *row = (1 << (edits + 1)) - 1;
@@ -310,7 +324,7 @@ impl Fuzzy {
         let leads = self.chars.iter().find(|(known, _)| *known == char).map_or(0, |(_, bits)| *bits);
         // Nothing lies beyond the whole word.
         let inside = (self.whole << 1).wrapping_sub(1);
-        let mut rows = [0; 4];
+        let mut rows = Rows::default();
         rows[0] = before[0] << 1 & leads;
         for edits in 1..=usize::from(self.distance) {
             let replaced = before[edits - 1] << 1;
@@ -351,7 +365,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn fuzzy_is_the_edit_distance(a in "[abé語]{0,6}", b in "[abé語]{0,6}", distance in 1u8..4) {
+        fn fuzzy_is_the_edit_distance(a in "[abé語]{0,6}", b in "[abé語]{0,6}", distance in 1u8..5) {
             let (x, y): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
             let expected = edits(&x, &y) <= usize::from(distance);
             prop_assert_eq!(Pattern::fuzzy(a.as_bytes(), distance).matches(b.as_bytes()), expected);

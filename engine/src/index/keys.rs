@@ -53,6 +53,13 @@ impl KeyTable {
         versions
     }
 
+    /// Makes room for so many more versions.
+    pub(super) fn reserve(&mut self, versions: usize) {
+        // Hashes spread evenly, give or take.
+        let each = versions / SHARDS + versions / SHARDS / 16;
+        self.living.iter_mut().for_each(|shard| shard.reserve(each, |&(hash, _)| hash));
+    }
+
     /// Adds a version.
     pub(super) fn insert(&mut self, hash: u64, born: Seq) {
         self.living[Self::shard(hash)].insert_unique(hash, (hash, born), |&(hash, _)| hash);

@@ -8,17 +8,20 @@
 //! Lock order: writer, keys, state, pins.
 
 pub mod document;
+mod image;
 mod keys;
 mod maintain;
 mod snapshot;
 
+pub use image::{Image, Restored};
 pub use snapshot::{Arrival, Snapshot};
 
+use crate::postings::Counts;
 use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
 use document::Document;
 use keys::KeyTable;
-use std::collections::BTreeMap;
+use snapshot::Pins;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -66,8 +69,12 @@ pub struct Figures {
     pub total_len: u64,
     /// Versions held, dead ones included.
     pub versions: u64,
-    /// Distinct terms, counted once in each segment.
+    /// Distinct terms, tags included, counted once in each segment.
     pub terms: u64,
+    /// Words and what is derived from them, counted once in each segment.
+    pub words: u64,
+    /// Postings, their positions and blocks, those of dead versions included.
+    pub postings: Counts,
     /// Segments, the live one included.
     pub segments: u64,
     /// The number of the last change applied.
@@ -91,12 +98,11 @@ pub struct Index {
     /// Held while a change is applied, and while segments take others' place.
     writer: Mutex<()>,
     state: RwLock<Arc<State>>,
-    keys: RwLock<KeyTable>,
+    keys: Arc<RwLock<KeyTable>>,
     assigned: AtomicU64,
     applied: Mutex<Seq>,
     progress: Condvar,
-    /// Numbers of queries that have arrived and not yet taken their snapshot, with how many of each.
-    pins: Mutex<BTreeMap<Seq, usize>>,
+    pins: Pins,
     maintenance: Mutex<()>,
     documents: AtomicU64,
     total_len: AtomicU64,
@@ -121,11 +127,11 @@ impl Index {
             limits,
             writer: Mutex::new(()),
             state: RwLock::new(Arc::new(State { older: Vec::new(), live })),
-            keys: RwLock::default(),
+            keys: Arc::default(),
             assigned: AtomicU64::new(0),
             applied: Mutex::new(0),
             progress: Condvar::new(),
-            pins: Mutex::default(),
+            pins: Pins::default(),
             maintenance: Mutex::new(()),
             documents: AtomicU64::new(0),
             total_len: AtomicU64::new(0),
@@ -214,9 +220,7 @@ impl Index {
     /// Puts an empty segment in the live one's place. The writer's lock must be held.
     fn freeze(&self) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let mut older = state.older.clone();
-        older.push(Arc::clone(&state.live));
-        *state = Arc::new(State { older, live: Arc::new(Segment::Live(LiveSegment::default())) });
+        *state = Arc::new(state.frozen());
     }
 
     /// The number of the last change that was applied.
@@ -257,6 +261,8 @@ impl Index {
             figures.segments += 1;
             figures.versions += u64::from(segment.len());
             figures.terms += segment.term_count() as u64;
+            figures.words += segment.word_count();
+            figures.postings += segment.counts();
             figures.memory += segment.memory();
         }
         figures.memory.keys = self.read_keys().memory();
@@ -277,6 +283,12 @@ impl Index {
 }
 
 impl State {
+    /// The same with an empty segment in the live one's place.
+    fn frozen(&self) -> Self {
+        let older = self.segments().cloned().collect();
+        Self { older, live: Arc::new(Segment::Live(LiveSegment::default())) }
+    }
+
     fn segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.older.iter().chain(std::iter::once(&self.live))
     }

@@ -5,27 +5,39 @@
 //! up to the number are applied, [`Index::snapshot`] takes hold of the segments, and from then on
 //! nothing that happens to the index matters to the query.
 
-use super::{keys, lock, Index, State};
+use super::keys::{self, KeyTable};
+use super::{lock, Index, State};
 use crate::segment::{DocId, Segment, Seq};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-/// A query's number. While it lives, no version that is visible at the number is merged away.
+/// Numbers that queries have, with how many queries each.
+pub(super) type Pins = Arc<Mutex<BTreeMap<Seq, usize>>>;
+
+/// A query's number. While it or a snapshot of it lives, no version that is visible at the number is
+/// merged away.
 #[derive(Debug)]
-pub struct Arrival<'i> {
-    index: &'i Index,
-    seq: Seq,
+pub struct Arrival {
+    pin: Arc<Pin>,
 }
 
-impl Arrival<'_> {
+/// What keeps versions from being merged away.
+#[derive(Debug)]
+pub(super) struct Pin {
+    pins: Pins,
+    pub(super) seq: Seq,
+}
+
+impl Arrival {
     /// The number.
     pub fn seq(&self) -> Seq {
-        self.seq
+        self.pin.seq
     }
 }
 
-impl Drop for Arrival<'_> {
+impl Drop for Pin {
     fn drop(&mut self) {
-        let mut pins = lock(&self.index.pins);
+        let mut pins = lock(&self.pins);
         if let Some(count) = pins.get_mut(&self.seq) {
             *count -= 1;
             if *count == 0 {
@@ -38,46 +50,51 @@ impl Drop for Arrival<'_> {
 /// The documents of an index as of one number.
 #[derive(Debug, Clone)]
 pub struct Snapshot {
-    seq: Seq,
+    pin: Arc<Pin>,
     state: Arc<State>,
+    keys: Arc<RwLock<KeyTable>>,
     documents: u64,
     total_len: u64,
 }
 
 impl Index {
     /// Gives a query the number of the last change that was assigned one.
-    pub fn arrive(&self) -> Arrival<'_> {
-        // With the lock held, so that no merge can settle on a later horizon in between.
-        let mut pins = lock(&self.pins);
-        let seq = self.assigned();
-        *pins.entry(seq).or_default() += 1;
-        Arrival { index: self, seq }
+    pub fn arrive(&self) -> Arrival {
+        Arrival { pin: self.pin(Self::assigned) }
     }
 
     /// The snapshot of a query that has arrived. `None` while a change up to its number is not yet
     /// applied; [`Index::wait_applied`] waits for that.
-    pub fn snapshot(&self, arrival: &Arrival<'_>) -> Option<Snapshot> {
-        if self.applied() < arrival.seq {
+    pub fn snapshot(&self, arrival: &Arrival) -> Option<Snapshot> {
+        if self.applied() < arrival.seq() {
             return None;
         }
-        Some(self.at(arrival.seq))
+        Some(self.at(Arc::clone(&arrival.pin)))
     }
 
     /// A snapshot of what is applied by now.
     pub fn latest(&self) -> Snapshot {
-        let mut pins = lock(&self.pins);
-        let seq = self.applied();
-        *pins.entry(seq).or_default() += 1;
-        drop(pins);
-        let arrival = Arrival { index: self, seq };
-        self.at(arrival.seq)
+        self.at(self.pin(Self::applied))
     }
 
-    fn at(&self, seq: Seq) -> Snapshot {
+    fn pin(&self, seq: impl FnOnce(&Self) -> Seq) -> Arc<Pin> {
+        // With the lock held, so that no merge can settle on a later horizon in between.
+        let mut pins = lock(&self.pins);
+        let seq = seq(self);
+        self.pin_in(&mut pins, seq)
+    }
+
+    pub(super) fn pin_in(&self, pins: &mut BTreeMap<Seq, usize>, seq: Seq) -> Arc<Pin> {
+        *pins.entry(seq).or_default() += 1;
+        Arc::new(Pin { pins: Arc::clone(&self.pins), seq })
+    }
+
+    fn at(&self, pin: Arc<Pin>) -> Snapshot {
         use std::sync::atomic::Ordering::Relaxed;
         Snapshot {
-            seq,
+            pin,
             state: self.state(),
+            keys: Arc::clone(&self.keys),
             documents: self.documents.load(Relaxed),
             total_len: self.total_len.load(Relaxed),
         }
@@ -89,24 +106,12 @@ impl Index {
         let applied = self.applied();
         pins.keys().next().map_or(applied, |&least| least.min(applied))
     }
-
-    /// Where the version of `key` is that a snapshot sees: segment and document.
-    pub fn find(&self, snapshot: &Snapshot, key: &[u8]) -> Option<(usize, DocId)> {
-        let versions = self.read_keys().all(keys::hash(key));
-        versions.into_iter().find_map(|born| {
-            let (at, doc) = snapshot.state.locate(born)?;
-            let segment = snapshot.segment(at);
-            let (born, died) = segment.life(doc);
-            let seen = born <= snapshot.seq && snapshot.seq < died;
-            (seen && segment.with_key(doc, |found| found == key)).then_some((at, doc))
-        })
-    }
 }
 
 impl Snapshot {
     /// The number whose changes are the last that it contains.
     pub fn seq(&self) -> Seq {
-        self.seq
+        self.pin.seq
     }
 
     /// How many segments there are.
@@ -142,5 +147,17 @@ impl Snapshot {
     /// A document's key.
     pub fn key(&self, segment: usize, doc: DocId) -> Vec<u8> {
         self.segment(segment).with_key(doc, <[u8]>::to_vec)
+    }
+
+    /// Where the version of `key` is that the snapshot sees: segment and document.
+    pub fn find(&self, key: &[u8]) -> Option<(usize, DocId)> {
+        let versions = self.keys.read().unwrap_or_else(PoisonError::into_inner).all(keys::hash(key));
+        versions.into_iter().find_map(|born| {
+            let (at, doc) = self.state.locate(born)?;
+            let segment = self.segment(at);
+            let (born, died) = segment.life(doc);
+            let seen = born <= self.seq() && self.seq() < died;
+            (seen && segment.with_key(doc, |found| found == key)).then_some((at, doc))
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! them, [`reader`] reads them). [`PostingList`] is the one face of both: a cursor decodes a block
 //! into arrays and does not know where it came from.
 
+mod bytes;
 pub mod impact;
 pub mod live;
 pub mod positions;
@@ -21,6 +22,25 @@ pub const BLOCK: usize = 128;
 
 /// A block's document ids, or one value for each of them.
 pub type Block = [u32; BLOCK];
+
+/// How much there is in posting lists.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Postings.
+    pub records: u64,
+    /// Positions in them.
+    pub positions: u64,
+    /// Blocks of postings.
+    pub blocks: u64,
+}
+
+impl std::ops::AddAssign for Counts {
+    fn add_assign(&mut self, other: Self) {
+        self.records += other.records;
+        self.positions += other.positions;
+        self.blocks += other.blocks;
+    }
+}
 
 /// One term's postings in one segment.
 #[derive(Clone)]

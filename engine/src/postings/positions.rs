@@ -85,6 +85,13 @@ pub fn take<'a>(bytes: &mut &'a [u8]) -> &'a [u8] {
     &all[..at]
 }
 
+/// How many positions there are in the bytes of any number of postings.
+pub fn count(bytes: &[u8]) -> u64 {
+    // The last byte of each number is below 0x80; a lone 0 is no position, and no number ends in 0
+    // otherwise.
+    bytes.iter().filter(|&&byte| byte < 0x80 && byte != 0).count() as u64
+}
+
 /// How far into a block's positions a reader has come, so that reading several postings of one
 /// block passes over its bytes once.
 #[derive(Debug, Clone, Default)]
@@ -109,6 +116,7 @@ mod tests {
             let lists: Vec<Vec<u32>> = lists.into_iter().map(|set| set.into_iter().collect()).collect();
             let mut bytes = Vec::new();
             lists.iter().for_each(|list| write(&mut bytes, list));
+            prop_assert_eq!(count(&bytes), lists.iter().map(Vec::len).sum::<usize>() as u64);
             let (mut reading, mut skipping) = (bytes.as_slice(), bytes.as_slice());
             for list in &lists {
                 let mut found = Vec::new();

@@ -14,8 +14,8 @@
 //! three bytes.
 
 use super::impact::{self, Impact, Stored};
-use super::varint;
-use super::{Block, BLOCK};
+use super::{positions, varint};
+use super::{Block, Counts, BLOCK};
 use crate::schema::FieldMask;
 use crate::segment::DocId;
 use bitpacking::{BitPacker, BitPacker4x};
@@ -33,6 +33,7 @@ pub struct Arena {
     pub(super) positions: Vec<u8>,
     /// The distinct field masks of all postings.
     pub(super) masks: Vec<FieldMask>,
+    pub(super) counts: Counts,
 }
 
 /// What is known of a block without decoding it.
@@ -59,6 +60,11 @@ impl Arena {
             + self.impacts.capacity() * size_of::<Stored>()
             + self.masks.capacity() * size_of::<FieldMask>();
         (postings, self.positions.capacity())
+    }
+
+    /// How much there is in all lists.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// Gives back what was allocated ahead.
@@ -124,6 +130,11 @@ impl ListWriter {
         let has_masks = self.masks.iter().any(|&mask| mask != self.masks[0]);
         let has_positions = !self.positions.is_empty();
         varint::write(&mut arena.bytes, self.len() as u64);
+        arena.counts += Counts {
+            records: self.len() as u64,
+            positions: positions::count(&self.positions),
+            blocks: self.len().div_ceil(BLOCK) as u64,
+        };
         let flag = |on: bool, flag: u8| if on { flag } else { 0 };
         arena.bytes.push(flag(has_freqs, HAS_FREQS) | flag(has_masks, HAS_MASKS) | flag(has_positions, HAS_POSITIONS));
         if !has_masks {

@@ -16,7 +16,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// The same query, of which only what `filter` finds too counts (`FILTER`, `GEOFILTER`).
+    /// The same query, of which only what `filter` finds too counts (`FILTER`, `GEOFILTER`, `INKEYS`).
     #[must_use]
     pub fn filtered(self, filter: Clause) -> Self {
         let children = match self.root {
@@ -78,6 +78,11 @@ impl Clause {
     pub fn geo(schema: &Schema, name: &[u8], circle: GeoRadius) -> Self {
         let field = searchable(schema, name, |kind| matches!(kind, FieldKind::Geo));
         Self::new(ClauseKind::Geo { field, name: name.to_vec(), circle })
+    }
+
+    /// The documents with these keys (`INKEYS`).
+    pub fn keys<K: AsRef<[u8]>>(keys: impl IntoIterator<Item = K>) -> Self {
+        Self::new(ClauseKind::Keys(keys.into_iter().map(|key| key.as_ref().into()).collect()))
     }
 
     /// Calls `see` with this clause and those in it, outermost first, but not with what a `-` clause
@@ -171,6 +176,8 @@ pub enum ClauseKind {
         /// What the query calls it.
         name: Vec<u8>,
     },
+    /// The documents with any of these keys.
+    Keys(Vec<Box<[u8]>>),
 }
 
 /// A pattern, and how many terms of a dictionary it may stand for.

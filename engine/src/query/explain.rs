@@ -99,6 +99,11 @@ impl Page<'_> {
                 self.close(depth);
             }
             ClauseKind::Missing { name, .. } => self.format(format_args!("ISMISSING{{{}}}", Shown(name))),
+            ClauseKind::Keys(keys) => {
+                self.push("IDS {");
+                keys.iter().for_each(|key| self.format(format_args!(" {}", Shown(key))));
+                self.push(" }");
+            }
         }
         self.attributes(clause);
         self.push("\n");

@@ -41,6 +41,7 @@ fn node(clause: &Clause) -> Node {
         ClauseKind::Tag { field: Some(field), values, .. } => tags(*field, values),
         ClauseKind::Numeric { .. } | ClauseKind::Geo { .. } | ClauseKind::Tag { .. } => NodeKind::Empty,
         ClauseKind::Missing { field, .. } => NodeKind::Missing(*field),
+        ClauseKind::Keys(keys) => NodeKind::Keys(keys.clone()),
     };
     Node { kind, weight: clause.weight }
 }

@@ -5,7 +5,7 @@ use super::clause::searchable;
 use super::{Clause, ClauseKind, Dialect, Expansion, ExpansionKind, Query, TagMatch};
 use crate::error::QueryError;
 use crate::limits;
-use crate::schema::{Field, FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
+use crate::schema::{FieldKind, FieldMask, Schema, TagOptions, TextOptions, ALL_FIELDS};
 use crate::text::{normalise, normalise_tag, Analyser, Term, TermKind};
 
 /// How the words of a query are to be understood.
@@ -15,9 +15,11 @@ pub struct ResolveOptions {
     pub dialect: Dialect,
     /// `VERBATIM`: words stand for themselves only.
     pub verbatim: bool,
+    /// `EXPANDER`: what else words stand for.
+    pub expander: Expander,
     /// False for `NOSTOPWORDS`: stop words are searched for like any word.
     pub drop_stop_words: bool,
-    /// `INFIELDS`: the text fields that the whole query is restricted to.
+    /// `INFIELDS`: the text fields that the whole query is restricted to ([`Schema::mask_of`]).
     pub fields: FieldMask,
     /// `SLOP`, for intersections that do not say; negative for any.
     pub slop: Option<i64>,
@@ -29,11 +31,43 @@ pub struct ResolveOptions {
     pub max_expansions: usize,
 }
 
+/// What words are found by besides themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Expander {
+    /// Their stems, sounds and synonyms.
+    #[default]
+    All,
+    /// Their stems only.
+    Stems,
+    /// Their sounds only.
+    Sounds,
+    /// Their synonyms only.
+    Synonyms,
+}
+
+impl Expander {
+    /// The expander that `EXPANDER name` asks for.
+    pub fn by_name(name: &[u8]) -> Option<Self> {
+        Some(match name.to_ascii_uppercase().as_slice() {
+            b"DEFAULT" => Self::All,
+            b"SBSTEM" => Self::Stems,
+            b"PHONETIC" => Self::Sounds,
+            b"SYNONYM" => Self::Synonyms,
+            _ => return None,
+        })
+    }
+
+    fn gives(self, part: Self) -> bool {
+        self == Self::All || self == part
+    }
+}
+
 impl Default for ResolveOptions {
     fn default() -> Self {
         Self {
             dialect: Dialect::default(),
             verbatim: false,
+            expander: Expander::default(),
             drop_stop_words: true,
             fields: ALL_FIELDS,
             slop: None,
@@ -51,8 +85,8 @@ impl Default for ResolveOptions {
 /// them.
 ///
 /// # Errors
-/// When a phrase of dialect 1 holds a stop word, a clause asks for sounds where there are none, or
-/// for missing values where they are not indexed.
+/// When a phrase of dialect 1 holds a stop word, or a clause asks for sounds where there are none, for
+/// missing values where they are not indexed, or for suffixes in fields of which only some have them.
 pub fn resolve(ast: &Ast, schema: &Schema, analyser: &Analyser, options: &ResolveOptions) -> Result<Query, QueryError> {
     let mask_of = |fits: fn(&TextOptions) -> bool| {
         schema.text_fields().filter(|(_, options)| fits(options)).fold(0, |all, (field, _)| all | field.mask())
@@ -64,6 +98,7 @@ pub fn resolve(ast: &Ast, schema: &Schema, analyser: &Analyser, options: &Resolv
         text: mask_of(|_| true),
         stemmed: mask_of(|options| options.stem),
         phonetic: mask_of(|options| options.phonetic.is_some()),
+        suffixed: mask_of(|options| options.suffix_trie),
     };
     let scope = Scope { fields: options.fields, expand: !options.verbatim, phonetic: None };
     let root = match &ast.root {
@@ -77,10 +112,11 @@ struct Resolver<'a> {
     schema: &'a Schema,
     analyser: &'a Analyser<'a>,
     options: &'a ResolveOptions,
-    /// All text fields, those with stems, and those with sounds.
+    /// All text fields, those with stems, those with sounds, and those with suffixes.
     text: FieldMask,
     stemmed: FieldMask,
     phonetic: FieldMask,
+    suffixed: FieldMask,
 }
 
 /// What a clause inherits.
@@ -95,7 +131,7 @@ impl Resolver<'_> {
     /// The clause for a node; `None` when only stop words were in it.
     fn clause(&self, node: &Node, scope: Scope) -> Result<Option<Clause>, QueryError> {
         let scope = Scope {
-            fields: scope.fields & node.fields.as_ref().map_or(ALL_FIELDS, |names| self.mask(names)),
+            fields: scope.fields & node.fields.as_ref().map_or(ALL_FIELDS, |names| self.schema.mask_of(names)),
             phonetic: node.attributes.phonetic.or(scope.phonetic),
             ..scope
         };
@@ -103,11 +139,14 @@ impl Resolver<'_> {
             NodeKind::All => ClauseKind::All,
             NodeKind::Word(word) => return self.word(word, node, scope),
             NodeKind::Exact(exact) => self.exact(exact)?,
-            NodeKind::Pattern(pattern) => ClauseKind::Expansion(self.expansion(pattern, |part| {
-                let mut text = normalise(part);
-                crate::text::cut(&mut text, limits::MAX_TERM_BYTES);
-                text.into_bytes()
-            })),
+            NodeKind::Pattern(pattern) => {
+                self.check_suffixes(pattern, scope.fields)?;
+                ClauseKind::Expansion(self.expansion(pattern, |part| {
+                    let mut text = normalise(part);
+                    crate::text::cut(&mut text, limits::MAX_TERM_BYTES);
+                    text.into_bytes()
+                }))
+            }
             NodeKind::And(nodes) => {
                 let mut children = self.clauses(nodes, scope)?;
                 if children.len() <= 1 && node.attributes == Default::default() {
@@ -178,7 +217,9 @@ impl Resolver<'_> {
     /// The terms that documents with a word like this one may have instead, and where.
     fn others(&self, word: &str, number: bool, scope: Scope) -> Result<Vec<(Term, FieldMask)>, QueryError> {
         let mut others = Vec::new();
-        let stem = if number || scope.fields & self.stemmed == 0 { None } else { self.analyser.stem(word) };
+        let expander = self.options.expander;
+        let stemmed = !number && scope.fields & self.stemmed != 0 && expander.gives(Expander::Stems);
+        let stem = if stemmed { self.analyser.stem(word) } else { None };
         if let Some(stem) = stem {
             others.push((Term::new(TermKind::Stem, stem.clone()), scope.fields));
             if *stem != *word {
@@ -191,13 +232,14 @@ impl Resolver<'_> {
         match scope.phonetic {
             Some(true) if !phonetic => return Err(QueryError::NotPhonetic),
             Some(false) => {}
-            _ if phonetic => {
+            _ if phonetic && expander.gives(Expander::Sounds) => {
                 let sound = self.analyser.sound(word);
                 others.extend(sound.map(|sound| (Term::new(TermKind::Phonetic, sound), scope.fields)));
             }
             _ => {}
         }
-        let groups = self.analyser.synonym_groups(word).iter();
+        let synonyms = expander.gives(Expander::Synonyms);
+        let groups = self.analyser.synonym_groups(word).iter().filter(|_| synonyms);
         others.extend(groups.map(|group| (Term::new(TermKind::Synonym, group.clone()), scope.fields)));
         Ok(others)
     }
@@ -235,6 +277,16 @@ impl Resolver<'_> {
         Expansion { kind, max_terms: if long_enough { self.options.max_expansions } else { 0 } }
     }
 
+    /// Clients know to expect an error where fields are named of which only some have suffixes.
+    fn check_suffixes(&self, pattern: &Pattern, fields: FieldMask) -> Result<(), QueryError> {
+        let fields = if fields == ALL_FIELDS { 0 } else { fields & self.text };
+        let mixed = self.suffixed != 0 && fields & !self.suffixed != 0;
+        match pattern {
+            Pattern::Suffix(_) | Pattern::Infix(_) if mixed => Err(QueryError::MixedSuffixes),
+            _ => Ok(()),
+        }
+    }
+
     fn is_long_enough(&self, part: &[u8]) -> bool {
         String::from_utf8_lossy(part).chars().count() >= self.options.min_prefix_chars
     }
@@ -248,10 +300,6 @@ impl Resolver<'_> {
             TagValue::Like(pattern) => TagMatch::Like(self.expansion(pattern, |part| normalise_tag(part, options))),
         });
         ClauseKind::Tag { field, name: name.to_vec(), values: values.collect() }
-    }
-
-    fn mask(&self, names: &[Vec<u8>]) -> FieldMask {
-        names.iter().filter_map(|name| self.schema.by_attribute(name)).map(Field::mask).fold(0, |all, mask| all | mask)
     }
 
     fn is_dropped(&self, word: &str) -> bool {

@@ -12,6 +12,7 @@ use crate::columns::numeric::NumericColumn;
 use crate::columns::sort::SortColumn;
 use crate::columns::Columns;
 use crate::dict::sealed::SealedDict;
+use crate::dict::Space;
 use crate::postings::positions::Resume;
 use crate::postings::reader::SealedList;
 use crate::postings::writer::{Arena, ListWriter};
@@ -49,11 +50,11 @@ pub fn build(sources: Vec<Arc<Segment>>, horizon: Seq, stop: &dyn Fn() -> bool) 
         new_ids.push(ids);
     }
     let mut lists = Lists { arena: Arena::default(), writer: ListWriter::default(), docs: &docs, since_asked: 0, stop };
-    let dict = lists.merge(&sources, &new_ids)?;
+    let (dict, words) = lists.merge(&sources, &new_ids)?;
     let mut arena = lists.arena;
     arena.shrink();
     let columns = columns(&sources, &new_ids, docs.len());
-    let segment = SealedSegment { dict, arena, docs: docs.finish(), columns };
+    let segment = SealedSegment { dict, arena, docs: docs.finish(), columns, words };
     Some(Built { segment, sources, new_ids })
 }
 
@@ -87,6 +88,11 @@ impl Built {
             left_out.extend((0..ids.len()).filter(|&doc| ids[doc] == END).map(|doc| (source, doc as DocId)));
         }
         left_out
+    }
+
+    /// The new segment, while it is not in its sources' place.
+    pub fn segment(&self) -> &SealedSegment {
+        &self.segment
     }
 
     /// The new segment.
@@ -154,7 +160,8 @@ struct Lists<'a> {
 const ASK_EVERY: usize = 16_384;
 
 impl Lists<'_> {
-    fn merge(&mut self, sources: &[Arc<Segment>], new_ids: &[Vec<DocId>]) -> Option<SealedDict> {
+    fn merge(&mut self, sources: &[Arc<Segment>], new_ids: &[Vec<DocId>]) -> Option<(SealedDict, u64)> {
+        let mut words = 0;
         let mut builder = fst::MapBuilder::memory();
         let mut keys: Vec<Keys<'_>> = sources.iter().enumerate().map(|(at, source)| Keys::new(at, source)).collect();
         while let Some(least) = keys.iter().filter_map(|keys| keys.key.as_ref()).min().cloned() {
@@ -166,6 +173,7 @@ impl Lists<'_> {
             }
             if !self.writer.is_empty() {
                 self.since_asked += self.writer.len();
+                words += u64::from(least.starts_with(&Space::Text.prefix()));
                 let offset = self.writer.finish(&mut self.arena);
                 builder.insert(&least, offset).expect("keys come in order, each once");
             }
@@ -178,7 +186,7 @@ impl Lists<'_> {
         }
         let mut bytes = builder.into_inner().expect("writing to memory does not fail");
         bytes.shrink_to_fit();
-        Some(SealedDict::new(bytes).expect("the builder's own bytes"))
+        Some((SealedDict::new(bytes).expect("the builder's own bytes"), words))
     }
 
     fn add(&mut self, list: &PostingList<'_>, new_ids: &[DocId]) {

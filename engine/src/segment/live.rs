@@ -11,14 +11,16 @@
 use super::{DocFacts, DocId, Memory, Seq, ALIVE};
 use crate::columns::geo::NO_POINT;
 use crate::columns::SortValue;
+use crate::cursor::budget::Budget;
 use crate::dict::live::LiveDict;
 use crate::dict::pattern::Pattern;
 use crate::dict::Space;
 use crate::index::document::Document;
 use crate::postings::live::{LiveList, LiveView};
+use crate::postings::{positions, Counts, BLOCK};
 use crate::schema::{FieldId, FieldMask};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 /// Documents that a live segment can hold.
 pub const CAPACITY: usize = CHUNKS * CHUNK;
@@ -46,6 +48,9 @@ struct Terms {
     lists: Vec<LiveList>,
     masks: Arc<Vec<FieldMask>>,
     memory: Memory,
+    counts: Counts,
+    /// Terms that are words or derived from some.
+    words: u64,
 }
 
 #[derive(Debug)]
@@ -119,16 +124,28 @@ impl LiveSegment {
         self.terms.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nobody writes at this moment. Of a frozen segment: nobody ever will, and its terms can be
+    /// read without waiting.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        !matches!(self.terms.try_read(), Err(TryLockError::WouldBlock))
+    }
+
     pub(super) fn list(&self, key: &[u8]) -> Option<LiveView> {
         let terms = self.read();
         let number = terms.dict.get(key)?;
         Some(terms.lists[number as usize].view(&terms.masks))
     }
 
-    pub(super) fn matching(&self, space: Space, pattern: &Pattern, mut visit: impl FnMut(&[u8]) -> bool) {
+    pub(super) fn matching(
+        &self,
+        space: Space,
+        pattern: &Pattern,
+        budget: &Budget<'_>,
+        mut visit: impl FnMut(&[u8]) -> bool,
+    ) {
         let mut from = None;
-        loop {
-            // The lock is given back between pieces.
+        // The lock is given back between pieces, each of which costs some dozens of postings a term.
+        while !budget.spend(PIECE as u32 * 32) {
             from = self.read().dict.matching(space, pattern, from, PIECE, &mut visit);
             if from.is_none() {
                 break;
@@ -147,6 +164,14 @@ impl LiveSegment {
 
     pub(super) fn term_count(&self) -> usize {
         self.read().dict.len()
+    }
+
+    pub(super) fn word_count(&self) -> u64 {
+        self.read().words
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.read().counts
     }
 
     #[inline]
@@ -212,7 +237,7 @@ impl LiveSegment {
     }
 
     pub(super) fn memory(&self) -> Memory {
-        let mut memory = self.read().memory;
+        let mut memory = self.read().memory();
         let chunks = self.chunks.iter().filter(|chunk| chunk.get().is_some()).count();
         memory.documents += chunks * CHUNK * size_of::<OnceLock<LiveDoc>>() + CHUNKS * size_of::<OnceLock<Chunk>>();
         memory
@@ -224,15 +249,20 @@ fn find<V>(values: &[(FieldId, V)], field: FieldId) -> Option<&V> {
 }
 
 impl Terms {
+    fn memory(&self) -> Memory {
+        let mut memory = self.memory;
+        memory.dictionary += self.dict.memory();
+        memory.postings += self.lists.capacity() * size_of::<LiveList>();
+        memory
+    }
+
     fn insert(&mut self, doc: DocId, len: u32, term: &crate::index::document::Term<'_>) {
         let number = match self.dict.get(term.key) {
             Some(number) => number,
             None => {
-                let (number, bytes) = self.dict.insert(term.key);
                 self.lists.push(LiveList::default());
-                self.memory.dictionary += bytes;
-                self.memory.postings += size_of::<LiveList>();
-                number
+                self.words += u64::from(term.key.starts_with(&Space::Text.prefix()));
+                self.dict.insert(term.key)
             }
         };
         let mask = match self.masks.iter().position(|&mask| mask == term.mask) {
@@ -243,6 +273,11 @@ impl Terms {
             }
         };
         let list = &mut self.lists[number as usize];
+        self.counts += Counts {
+            records: 1,
+            positions: positions::count(term.positions),
+            blocks: u64::from(list.len() % BLOCK == 0),
+        };
         self.memory.postings += list.push(doc, term.freq, mask as u32, len, term.positions);
     }
 }

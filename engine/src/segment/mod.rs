@@ -6,14 +6,16 @@
 //! and when it died.
 
 pub mod build;
+mod bytes;
 pub mod live;
 pub mod sealed;
 pub mod visible;
 
 use crate::columns::geo::NO_POINT;
+use crate::cursor::budget::Budget;
 use crate::dict::pattern::Pattern;
 use crate::dict::Space;
-use crate::postings::PostingList;
+use crate::postings::{Counts, PostingList};
 use crate::schema::FieldId;
 use live::LiveSegment;
 use sealed::SealedSegment;
@@ -112,11 +114,12 @@ impl Segment {
         }
     }
 
-    /// Calls `visit` with the terms of a space that match, in order, until it says false.
-    pub fn matching(&self, space: Space, pattern: &Pattern, visit: impl FnMut(&[u8]) -> bool) {
+    /// Calls `visit` with the terms of a space that match, in order, until it says false or the budget is
+    /// used up.
+    pub fn matching(&self, space: Space, pattern: &Pattern, budget: &Budget<'_>, visit: impl FnMut(&[u8]) -> bool) {
         match self {
-            Self::Live(segment) => segment.matching(space, pattern, visit),
-            Self::Sealed(segment) => segment.dict.matching(space, pattern, visit),
+            Self::Live(segment) => segment.matching(space, pattern, budget, visit),
+            Self::Sealed(segment) => segment.dict.matching(space, pattern, budget, visit),
         }
     }
 
@@ -125,6 +128,22 @@ impl Segment {
         match self {
             Self::Live(segment) => segment.term_count(),
             Self::Sealed(segment) => segment.dict.len(),
+        }
+    }
+
+    /// How many terms there are that are words or derived from some.
+    pub fn word_count(&self) -> u64 {
+        match self {
+            Self::Live(segment) => segment.word_count(),
+            Self::Sealed(segment) => segment.words,
+        }
+    }
+
+    /// How much there is in its posting lists.
+    pub fn counts(&self) -> Counts {
+        match self {
+            Self::Live(segment) => segment.counts(),
+            Self::Sealed(segment) => segment.arena.counts(),
         }
     }
 

@@ -17,6 +17,8 @@ pub struct SealedSegment {
     pub(crate) arena: Arena,
     pub(crate) docs: DocTable,
     pub(crate) columns: Columns,
+    /// Terms that are words or derived from some.
+    pub(crate) words: u64,
 }
 
 impl SealedSegment {
@@ -53,23 +55,23 @@ impl SealedSegment {
 /// What a segment knows of its documents apart from their contents.
 #[derive(Debug)]
 pub struct DocTable {
-    lens: Box<[u32]>,
-    max_freqs: Box<[u32]>,
-    scores: Scores,
-    born: Box<[Seq]>,
-    died: Box<[AtomicU64]>,
-    dead: Box<[AtomicU64]>,
-    deaths: AtomicU32,
+    pub(super) lens: Box<[u32]>,
+    pub(super) max_freqs: Box<[u32]>,
+    pub(super) scores: Scores,
+    pub(super) born: Box<[Seq]>,
+    pub(super) died: Box<[AtomicU64]>,
+    pub(super) dead: Box<[AtomicU64]>,
+    pub(super) deaths: AtomicU32,
     /// Where each key ends in `keys`.
-    key_ends: Box<[u32]>,
-    keys: Box<[u8]>,
+    pub(super) key_ends: Box<[u32]>,
+    pub(super) keys: Box<[u8]>,
     /// Sorted by document; most indexes have none.
-    payloads: Box<[(DocId, Box<[u8]>)]>,
+    pub(super) payloads: Box<[(DocId, Box<[u8]>)]>,
 }
 
 /// Documents' own scores: nearly always all the same.
 #[derive(Debug)]
-enum Scores {
+pub(super) enum Scores {
     Uniform(f32),
     Each(Box<[f32]>),
 }
@@ -178,7 +180,7 @@ impl DocTable {
         }
     }
 
-    pub(super) fn life(&self, doc: DocId) -> (Seq, Seq) {
+    pub(crate) fn life(&self, doc: DocId) -> (Seq, Seq) {
         let at = doc as usize;
         (
             self.born.get(at).copied().unwrap_or(ALIVE),

@@ -217,7 +217,7 @@ impl Stats<'_> {
             NodeKind::Optional(inner) => Some(self.evaluate(inner, doc).unwrap_or((0.0, Vec::new()))),
             NodeKind::Range(_, range) => filter(doc.1.number.is_some_and(|number| range.contains(number))),
             NodeKind::Circle(_, circle) => filter(doc.1.point.is_some_and(|(x, y)| circle.contains(geo::encode(x, y)))),
-            NodeKind::Ids(ids) => filter(ids.iter().any(|&(at, id)| self.snapshot.key(at, id) == doc.0.as_bytes())),
+            NodeKind::Keys(keys) => filter(keys.iter().any(|key| **key == *doc.0.as_bytes())),
             _ => self.evaluate(node, doc),
         }
     }

@@ -3,6 +3,7 @@
 mod keys;
 mod lock;
 mod once;
+mod script;
 mod stats;
 
 use crate::coordination;
@@ -12,6 +13,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<keys::Keys>()?;
     loader.command::<stats::Stats>()?;
     coordination::register(loader)?;
+    loader.command::<script::Script>()?;
     loader.command::<lock::Lock>()?;
     loader.command::<lock::Unlock>()?;
     loader.command::<lock::Renew>()?;

@@ -1,0 +1,141 @@
+//! What is said about terms is said of living documents.
+
+mod model;
+
+use engine::cursor::budget::{Budget, Stop};
+use engine::index::{Index, Limits};
+use engine::query::{parse, Dialect, Params};
+use engine::spellcheck::{check, Dictionary, Vocabulary};
+use engine::terms::{tag_values, Words};
+use engine::text::{Analyser, AnalysisLimits, Language, StopWords, Synonyms};
+use model::{Dice, Model, TAG};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// An index of some segments in which many versions are dead.
+fn library(seed: u64, count: u64) -> (Index, Model) {
+    let index = Index::new(Limits { live_documents: 40, fan_out: 3, ..Limits::default() });
+    let (mut model, mut dice) = (Model::default(), Dice::new(seed));
+    for _ in 0..count {
+        let key = format!("doc:{}", dice.below(60));
+        match dice.below(12) {
+            0..3 => model.delete(&index, &key),
+            3 => drop(index.maintain(&|| false)),
+            _ => model.upsert(&index, &key, dice.doc()),
+        }
+    }
+    (index, model)
+}
+
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let least = (diagonal + usize::from(x != y)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], least);
+        }
+    }
+    row[b.len()]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn tags_are_those_of_living_documents(seed: u64, count in 0u64..300) {
+        let (index, model) = library(seed, count);
+        let expected: BTreeSet<&str> = model.docs.values().flat_map(|(_, doc)| &doc.tags).map(String::as_str).collect();
+        let found = tag_values(&index.latest(), TAG, &Budget::unlimited());
+        prop_assert!(found.iter().map(|tag| &**tag).eq(expected.iter().map(|tag| tag.as_bytes())), "{:?} {:?}", found, expected);
+    }
+
+    #[test]
+    fn words_are_counted_and_compared(seed: u64, count in 0u64..300, word in "[abcdé]{1,4}", edits in 1u8..5) {
+        let (index, model) = library(seed, count);
+        let mut expected: BTreeMap<String, usize> = BTreeMap::new();
+        for (_, doc) in model.docs.values() {
+            let words: BTreeSet<&String> = doc.texts.iter().flatten().collect();
+            words.into_iter().for_each(|word| *expected.entry(word.clone()).or_default() += 1);
+        }
+        let (snapshot, budget) = (index.latest(), Budget::unlimited());
+        let words = Words::new(&snapshot, &budget);
+        prop_assert_eq!(words.documents(), model.docs.len());
+        prop_assert_eq!(words.documents_with(&word), expected.get(&word).copied().unwrap_or(0));
+        let mut found = BTreeMap::new();
+        words.similar(&word, edits, &mut |similar, documents| {
+            found.insert(similar.to_owned(), documents);
+        });
+        expected.retain(|known, _| distance(known, &word) <= usize::from(edits));
+        prop_assert_eq!(found, expected);
+    }
+}
+
+#[test]
+fn a_query_is_spell_checked_against_an_index() {
+    let (index, model) = library(5, 300);
+    let total = model.docs.len() as f64;
+    let with =
+        |word: &str| model.docs.values().filter(|(_, doc)| doc.texts.iter().flatten().any(|w| w == word)).count();
+    let (stop_words, synonyms) = (StopWords::custom([]).unwrap(), Synonyms::default());
+    let analyser = Analyser::new(Language::English, &stop_words, &synonyms, AnalysisLimits::default());
+    let ast = parse(b"ab cabba|zzzzzz known", Dialect::V2, &Params::default()).unwrap();
+    let (snapshot, budget) = (index.latest(), Budget::unlimited());
+    let known = Dictionary::from([Box::from("known")]);
+    let found = check(&ast, &analyser, &Words::new(&snapshot, &budget), 1, &[], &[&known]);
+    let words: Vec<&str> = found.iter().map(|misspelling| &*misspelling.word).collect();
+    assert_eq!(words, ["cabba", "zzzzzz"]);
+    let suggestions: Vec<(&str, f64)> = found[0].suggestions.iter().map(|one| (&*one.word, one.score)).collect();
+    assert_eq!(suggestions, [("caba", with("caba") as f64 / total)]);
+    assert!(found[1].suggestions.is_empty());
+}
+
+#[test]
+fn a_walk_over_terms_can_be_stopped() {
+    let (index, _) = library(5, 300);
+    let snapshot = index.latest();
+    let stop = || Some(Stop::Cancelled);
+    let budget = Budget::new(&stop);
+    assert!(tag_values(&snapshot, TAG, &budget).len() <= snapshot.segment_count());
+    let mut similar = 0;
+    Words::new(&snapshot, &budget).similar("ab", 3, &mut |_, _| similar += 1);
+    assert!(similar <= snapshot.segment_count());
+    assert_eq!(budget.stopped(), Some(Stop::Cancelled));
+}
+
+#[test]
+fn figures_count_what_is_held() {
+    let (index, mut model, mut dice) = (Index::default(), Model::default(), Dice::new(9));
+    for number in 0..700 {
+        model.upsert(&index, &format!("doc:{number}"), dice.doc());
+    }
+    let mut lists: BTreeMap<String, u64> = BTreeMap::new();
+    let (mut positions, mut words) = (0, BTreeSet::new());
+    for (_, doc) in model.docs.values() {
+        let texts: BTreeSet<&String> = doc.texts.iter().flatten().collect();
+        positions += doc.texts.iter().flatten().count() as u64;
+        words.extend(texts.iter().map(|word| (*word).clone()));
+        let tags: BTreeSet<&String> = doc.tags.iter().collect();
+        let keys = texts.into_iter().map(|word| format!("word {word}"));
+        let keys = keys.chain(tags.iter().map(|tag| format!("tag {tag}")));
+        let keys = keys.chain(tags.is_empty().then(|| "missing".to_owned()));
+        keys.for_each(|key| *lists.entry(key).or_default() += 1);
+    }
+    for round in ["live", "sealed", "read back"] {
+        let restored;
+        let figures = if round == "read back" {
+            let mut bytes = Vec::new();
+            index.image(std::time::Duration::ZERO).unwrap().write([], &mut bytes).unwrap();
+            restored = Index::read(&mut bytes.as_slice(), Limits::default()).unwrap();
+            restored.index.figures()
+        } else {
+            index.figures()
+        };
+        assert_eq!(figures.postings.records, lists.values().sum::<u64>(), "{round}");
+        assert_eq!(figures.postings.positions, positions, "{round}");
+        assert_eq!(figures.postings.blocks, lists.values().map(|len| len.div_ceil(128)).sum::<u64>(), "{round}");
+        assert_eq!((figures.terms, figures.words), (lists.len() as u64, words.len() as u64), "{round}");
+        index.compact();
+    }
+}

@@ -1,0 +1,14 @@
+"""Locks, compute-once and scripts across processes, for a server with the Interlock module.
+
+Everything here is a thin layer over commands of the module; see its documentation for what they promise.
+The functions of this package block; `interlock.aio` has the same for asyncio.
+"""
+
+from .errors import LockLost, OnceFailed
+from .gears import Result, pyexecute, stats
+from .keyspace import keys
+from .lock import Lock
+from .once import once
+from .scripts import BulletproofScript
+
+__all__ = ["BulletproofScript", "Lock", "LockLost", "OnceFailed", "Result", "keys", "once", "pyexecute", "stats"]
