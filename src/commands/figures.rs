@@ -49,6 +49,9 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
         list.count(name, counter.load(Ordering::Relaxed));
     }
     list.count("scripts_stuck", crate::gears::stuck() as u64);
+    for (name, counter) in crate::search::COUNTERS.all() {
+        list.count(name, counter.get());
+    }
     list.count("clients_waiting", clients_waiting() as u64);
     list.0
 }
@@ -56,6 +59,7 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
 /// Sets the histograms and counters back to zero; gauges stay.
 pub(crate) fn reset() {
     redis::reset_stats();
+    crate::search::COUNTERS.all().into_iter().for_each(|(_, counter)| counter.reset());
     let counters = &crate::gears::COUNTERS;
     for counter in
         [&counters.scripts, &counters.scripts_failed, &counters.executions, &counters.aborted, &counters.timeouts]

@@ -102,6 +102,15 @@ impl Pools {
     }
 }
 
+impl Pools {
+    /// What a thread of the pool does before a job.
+    fn begin(self) {
+        if self == Pools::Long {
+            priority::step_back();
+        }
+    }
+}
+
 /// The pools that were used so far.
 fn started() -> impl Iterator<Item = &'static Pool> {
     [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get()].into_iter().flatten()
@@ -190,6 +199,7 @@ pub fn background(
     };
     pool.get().submit(limit, move || {
         let _registered = registered;
+        pool.begin();
         work(&mut Lane::pooled(db, cancel, Client::default()));
     })
 }
@@ -219,12 +229,10 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
     let client = Client::waiting(BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit));
-    let long = job.pool == Pools::Long;
+    let of = job.pool;
     let refused = pool.submit(usize::MAX, move || {
         let _registered = registered;
-        if long {
-            priority::step_back();
-        }
+        of.begin();
         let mut lane = Lane::pooled(db, job.cancel, client.clone());
         let reply = run(job.run, &mut lane);
         drop(lane);
