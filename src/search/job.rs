@@ -128,6 +128,7 @@ impl Search {
         let planning = begun.elapsed();
         let deadline = request.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let reader = user.filter(|user| !KeyAccess::of(held, Some(user)).is_ok_and(|access| access.reads_everything()));
+        index.note_dialect(u8::try_from(request.dialect.number()).unwrap_or(1));
         let arrival = index.documents().arrive();
         let report = profile.then(|| RefCell::new(Report { planning, ..Report::default() }));
         Ok(Self { index, request, plan, arrival, deadline, reader, report })

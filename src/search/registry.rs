@@ -16,6 +16,9 @@ use super::routes::Routes;
 use super::{scan, work, SearchIndex};
 use crate::redis::Held;
 
+/// An alias, and the own name of its index.
+type Alias = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Default)]
 struct Tables {
     indexes: BTreeMap<Box<[u8]>, Arc<SearchIndex>>,
@@ -51,7 +54,7 @@ fn tables() -> MutexGuard<'static, Tables> {
 
 /// All indexes, and all aliases with the names of theirs. For saving, also in a forked child: whoever changes them has the
 /// server's lock, so at a fork nobody holds this one.
-pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<(Box<[u8]>, Box<[u8]>)>) {
+pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<Alias>) {
     let tables = tables();
     let aliases = tables.aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect();
     (tables.indexes.values().cloned().collect(), aliases)
@@ -140,9 +143,4 @@ pub fn add_alias(_held: &Held<'_>, alias: &[u8], index: &SearchIndex) -> bool {
 /// Removes an alias. Returns whether there was one.
 pub fn remove_alias(_held: &Held<'_>, alias: &[u8]) -> bool {
     tables().aliases.remove(alias).is_some()
-}
-
-/// All aliases, each with the own name of its index.
-pub fn aliases(_held: &Held<'_>) -> Vec<(Box<[u8]>, Box<[u8]>)> {
-    tables().aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect()
 }
