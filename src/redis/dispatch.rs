@@ -88,16 +88,27 @@ const MAINTENANCE_THREADS: usize = 2;
 impl Pools {
     /// The pool; its threads start when it is first used.
     pub fn get(self) -> &'static Pool {
+        self.cell().get_or_init(|| match self {
+            Pools::Workers => Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
+            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
+            Pools::Maintenance => Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK),
+        })
+    }
+
+    /// The pool, if it was used so far.
+    pub fn started(self) -> Option<&'static Pool> {
+        self.cell().get()
+    }
+
+    fn cell(self) -> &'static OnceCell<Pool> {
         match self {
-            Pools::Workers => WORKERS.get_or_init(|| Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK)),
-            Pools::Long => LONG.get_or_init(|| Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK)),
-            Pools::Python => {
-                PYTHON.get_or_init(|| Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK))
-            }
-            Pools::Indexing => {
-                INDEXING.get_or_init(|| Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK))
-            }
-            Pools::Maintenance => MAINTENANCE.get_or_init(|| Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK)),
+            Pools::Workers => &WORKERS,
+            Pools::Long => &LONG,
+            Pools::Python => &PYTHON,
+            Pools::Indexing => &INDEXING,
+            Pools::Maintenance => &MAINTENANCE,
         }
     }
 }
