@@ -68,6 +68,27 @@ pub(super) fn leaves<'b, 'a>(bound: &'b Bound<'a>, terms: &mut Vec<&'b BoundTerm
     Some(())
 }
 
+/// Gathers the terms over which the value of a document that matches is a sum, and leaves that are worth the
+/// same for every such document. `None` when it is something else.
+pub(super) fn addends<'b, 'a>(
+    bound: &'b Bound<'a>,
+    best_branch: bool,
+    terms: &mut Vec<&'b BoundTerm<'a>>,
+    constants: &mut Vec<Leaf>,
+) -> Option<()> {
+    match bound {
+        Bound::All(leaf) | Bound::Filter(_, leaf) | Bound::Ids(_, leaf) => constants.push(*leaf),
+        Bound::Not(_) => {}
+        Bound::Intersect { required, optional, weight: 1.0, .. } => {
+            required.iter().try_for_each(|child| addends(child, best_branch, terms, constants))?;
+            optional.iter().try_for_each(|child| if best_branch { None } else { leaves(child, terms) })?;
+        }
+        Bound::Union { .. } if best_branch => return None,
+        _ => leaves(bound, terms)?,
+    }
+    Some(())
+}
+
 /// What looking up a term in a segment costs, in postings.
 const TERM_COST: u32 = 64;
 
