@@ -123,7 +123,7 @@ impl<'a> Binder<'a> {
             NodeKind::Tag { field, value } => self.term(Space::Tag(*field), value, FieldMask::MAX, weight),
             NodeKind::Missing(field) => self.term(Space::Missing(*field), b"", FieldMask::MAX, weight),
             NodeKind::Expand { space, pattern, fields, limit } => {
-                let terms = self.expand(*space, pattern, *limit);
+                let terms = self.expand(*space, pattern, *fields, *limit);
                 let children = terms.iter().map(|term| self.term(*space, term, *fields, 1.0)).collect();
                 union(children, weight, pattern.name())
             }
@@ -185,11 +185,11 @@ impl<'a> Binder<'a> {
     }
 
     /// The first terms in order that match in any segment.
-    fn expand(&self, space: Space, pattern: &Pattern, limit: usize) -> BTreeSet<Box<[u8]>> {
+    fn expand(&self, space: Space, pattern: &Pattern, fields: FieldMask, limit: usize) -> BTreeSet<Box<[u8]>> {
         let mut terms = BTreeSet::new();
         for segment in self.snapshot.segments() {
             let mut here = 0;
-            segment.matching(space, pattern, self.budget, |term| {
+            segment.matching(space, pattern, fields, self.budget, |term| {
                 if here >= limit || self.budget.spend(16) {
                     return false;
                 }
