@@ -2,6 +2,7 @@
 
 mod support;
 
+use engine::dict::suffix::Suffixed;
 use engine::query::{Dialect, Expander, ResolveOptions};
 use engine::schema::{FieldDefinition, FieldKind, PhoneticLanguage, TagOptions, TextOptions};
 use engine::text::StopWords;
@@ -243,4 +244,28 @@ fn weights_and_scores_order_results() {
     assert_eq!(best("apple"), "high");
     assert_eq!(best("(apple)=>{$weight:0.01}|pear"), "bad");
     assert_eq!(best("(apple)=>{$weight:100}|pear"), "high");
+}
+
+#[test]
+fn suffixes_are_for_fields_that_all_have_them_or_none() {
+    let with = FieldKind::Text(TextOptions { suffix_trie: true, ..Default::default() });
+    let fields = vec![FieldDefinition::new("with", with), FieldDefinition::text("without")];
+    let shelf = Shelf::new(fields);
+    shelf.put("a", &[("with", "elephant")]).unwrap();
+    shelf.put("b", &[("without", "elephant")]).unwrap();
+    let v2 = ResolveOptions { dialect: Dialect::V2, ..Default::default() };
+    let suffixed = Suffixed::of(&shelf.schema);
+    assert_eq!(suffixed, Suffixed { text: shelf.schema.mask_of([b"with"]), tags: vec![] });
+    shelf.index.keep_suffixes(suffixed);
+    shelf.index.compact();
+    assert_eq!(shelf.found("@with:*phant"), ["a"]);
+    assert_eq!(shelf.found("*leph*"), ["a", "b"]);
+    assert_eq!(shelf.found("@without:eleph*"), ["b"]);
+    for query in ["@without:*phant", "@with|without:*leph*", "fox @without:(a *leph*)"] {
+        let error = shelf.ask(query, &v2).unwrap_err();
+        assert_eq!(error.to_string(), "Contains query on fields without WITHSUFFIXTRIE support", "{query}");
+    }
+    let none = Shelf::new(vec![FieldDefinition::text("t")]);
+    none.put("a", &[("t", "elephant")]).unwrap();
+    assert_eq!(none.found("@t:*phant"), ["a"]);
 }

@@ -52,7 +52,7 @@ type Load = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int, c_int) -> c_int
 
 /// Whether the server has `aux_save2` (7.2): what saves nothing then leaves no trace in the file, which stays
 /// loadable without the module. An older server notes the module's name in any case.
-fn leaves_no_trace() -> bool {
+pub(super) fn leaves_no_trace() -> bool {
     // SAFETY: the pointer was written by the server's init call; the call only reads a number.
     unsafe { raw::RedisModule_GetTypeMethodVersion.is_some_and(|version| version() >= 5) }
 }

@@ -9,7 +9,7 @@ use std::os::raw::{c_char, c_int};
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, lock, log, Held, Level};
+use super::{api, aside, lock, log, Held, Level};
 
 /// What is saved beside the keys.
 pub trait LargeAside: 'static {
@@ -49,12 +49,9 @@ pub(super) unsafe fn register<T: LargeAside>(ctx: *mut raw::RedisModuleCtx) -> R
     // SAFETY: zero is a valid value of this C struct: no callback.
     let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
     methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
-    methods.rdb_load = Some(super::aside::no_value);
-    methods.aux_load = Some(aux_load::<T>);
-    methods.aux_save2 = Some(aux_save::<T>);
-    // Redis 7.0 does not know `aux_save2`; others prefer it.
-    methods.aux_save = Some(aux_save_always::<T>);
-    methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
+    methods.rdb_load = Some(aside::no_value);
+    // SAFETY: the callbacks below are those of this type.
+    unsafe { aside::save_with(&mut methods, aux_save::<T>, aux_load::<T>) };
     // SAFETY: the caller's promise; the server copies the methods and keeps the type.
     let handle =
         unsafe { api!(RedisModule_CreateDataType(ctx, T::NAME.as_ptr().cast_mut(), T::VERSION, &mut methods)) };
@@ -66,15 +63,10 @@ pub(super) unsafe fn register<T: LargeAside>(ctx: *mut raw::RedisModuleCtx) -> R
 
 unsafe extern "C" fn aux_save<T: LargeAside>(io: *mut raw::RedisModuleIO, _when: c_int) {
     guarded(|| {
-        if !T::is_empty() {
+        if !(T::is_empty() && aside::leaves_no_trace()) {
             save::<T>(io);
         }
     });
-}
-
-/// Where the server writes a head for whatever comes, something must come.
-unsafe extern "C" fn aux_save_always<T: LargeAside>(io: *mut raw::RedisModuleIO, _when: c_int) {
-    guarded(|| save::<T>(io));
 }
 
 fn save<T: LargeAside>(io: *mut raw::RedisModuleIO) {

@@ -29,6 +29,7 @@ mod memory;
 mod node;
 mod notify;
 mod options;
+mod priority;
 mod replicate;
 mod scan;
 mod timer;

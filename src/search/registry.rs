@@ -16,6 +16,9 @@ use super::routes::Routes;
 use super::{scan, work, SearchIndex};
 use crate::redis::Held;
 
+/// An alias, and the own name of its index.
+type Alias = (Box<[u8]>, Box<[u8]>);
+
 #[derive(Default)]
 struct Tables {
     indexes: BTreeMap<Box<[u8]>, Arc<SearchIndex>>,
@@ -49,9 +52,41 @@ fn tables() -> MutexGuard<'static, Tables> {
     TABLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Figures of all indexes together.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Indexes.
+    pub indexes: u64,
+    /// Their documents.
+    pub documents: u64,
+    /// Changes that are not applied yet.
+    pub queued: u64,
+    /// Bytes of those.
+    pub queued_bytes: u64,
+    /// Bytes of the documents.
+    pub memory: u64,
+    /// Documents that could not be indexed.
+    pub failures: u64,
+}
+
+/// Figures of all indexes together. Under the server's lock.
+pub fn totals() -> Totals {
+    let mut totals = Totals::default();
+    for index in everything().0 {
+        let figures = index.documents().figures();
+        totals.indexes += 1;
+        totals.documents += figures.documents;
+        totals.queued += index.queue().len() as u64;
+        totals.queued_bytes += index.queue().bytes() as u64;
+        totals.memory += figures.memory.total() as u64;
+        totals.failures += index.errors().total.count;
+    }
+    totals
+}
+
 /// All indexes, and all aliases with the names of theirs. For saving, also in a forked child: whoever changes them has the
 /// server's lock, so at a fork nobody holds this one.
-pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<(Box<[u8]>, Box<[u8]>)>) {
+pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<Alias>) {
     let tables = tables();
     let aliases = tables.aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect();
     (tables.indexes.values().cloned().collect(), aliases)
@@ -140,9 +175,4 @@ pub fn add_alias(_held: &Held<'_>, alias: &[u8], index: &SearchIndex) -> bool {
 /// Removes an alias. Returns whether there was one.
 pub fn remove_alias(_held: &Held<'_>, alias: &[u8]) -> bool {
     tables().aliases.remove(alias).is_some()
-}
-
-/// All aliases, each with the own name of its index.
-pub fn aliases(_held: &Held<'_>) -> Vec<(Box<[u8]>, Box<[u8]>)> {
-    tables().aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect()
 }
