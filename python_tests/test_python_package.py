@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "python/src"))
 
 import interlock  # noqa: E402
 import interlock.aio  # noqa: E402
+from interlock.wait import Patience  # noqa: E402
 
 
 def run(coroutine):
@@ -225,6 +226,42 @@ compute()
         process.wait()
 
 
+def test_a_function_learns_that_its_result_is_not_wanted(r):
+    seen = []
+
+    @interlock.once(r, key="k", lease=0.3)
+    def compute():
+        running = interlock.computation()
+        seen.append((running.key, running.lost))
+        r.execute_command("IL.CANCEL", "k")
+        assert running.wait(20)
+        running.check()
+
+    with pytest.raises(interlock.OnceFailed, match="cancelled"):
+        compute()
+    assert seen == [("k", False)]
+    with pytest.raises(RuntimeError):
+        interlock.computation()
+
+
+def test_who_is_stopped_lets_the_next_one_try(r):
+    @interlock.once(r, key="k")
+    def stopped():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert interlock.once(r, key="k")(lambda: "next")() == "next"
+
+
+@pytest.mark.parametrize("make", [redis.Redis.from_url, redis.asyncio.Redis.from_url])
+def test_waits_are_shorter_than_a_socket_timeout_that_nobody_gave(make):
+    client = make("redis://localhost:1")
+    timeout = client.connection_pool.make_connection().socket_timeout
+    word, millis = Patience(client, None).words()
+    assert word == "WAIT" and (millis == 0 if timeout is None else 0 < millis < timeout * 1000)
+
+
 # -- keys, scripts, functions ----------------------------------------------------------------------
 
 
@@ -316,7 +353,7 @@ def test_asyncio_locks_and_results(server, r):
 def test_a_cancelled_computation_lets_the_next_one_know(server, r):
     async def body():
         async with redis.asyncio.Redis(port=server.port) as client:
-            @interlock.aio.once(client, key="k", retry=True)
+            @interlock.aio.once(client, key="k")
             async def never():
                 await asyncio.sleep(600)
 
@@ -334,6 +371,33 @@ def test_a_cancelled_computation_lets_the_next_one_know(server, r):
             assert await now() == "now"
 
     run(body())
+
+
+def test_asyncio_stops_what_is_not_wanted_any_more(server, r):
+    async def body():
+        async with redis.asyncio.Redis(port=server.port) as client:
+            ended = []
+
+            def in_thread_of_its_own():
+                ended.append(interlock.computation().wait(20))
+
+            @interlock.aio.once(client, key="k", lease=0.3)
+            async def never():
+                try:
+                    await asyncio.to_thread(in_thread_of_its_own)
+                finally:
+                    ended.append("cancelled")
+
+            task = asyncio.create_task(never())
+            while not await client.exists("k"):
+                await asyncio.sleep(0.01)
+            await client.execute_command("IL.CANCEL", "k")
+            with pytest.raises(interlock.OnceFailed, match="cancelled"):
+                await task
+            return ended
+
+    # The end of the loop waits for the thread.
+    assert sorted(map(str, run(body()))) == ["True", "cancelled"]
 
 
 def test_the_readme_runs(server, r):

@@ -91,17 +91,29 @@ const MAINTENANCE_THREADS: usize = 2;
 impl Pools {
     /// The pool; its threads start when it is first used.
     pub fn get(self) -> &'static Pool {
+        self.cell().get_or_init(|| match self {
+            Pools::Workers => Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
+            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
+            Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
+            Pools::Maintenance => Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK),
+        })
+    }
+
+    /// The pool, if it was used so far.
+    pub fn started(self) -> Option<&'static Pool> {
+        self.cell().get()
+    }
+
+    fn cell(self) -> &'static OnceCell<Pool> {
         match self {
-            Pools::Workers => WORKERS.get_or_init(|| Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK)),
-            Pools::Long => LONG.get_or_init(|| Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK)),
-            Pools::Python => {
-                PYTHON.get_or_init(|| Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK))
-            }
-            Pools::Indexing => {
-                INDEXING.get_or_init(|| Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK))
-            }
-            Pools::Scanning => SCANNING.get_or_init(|| Pool::new("il-scan", 1, WORKER_STACK)),
-            Pools::Maintenance => MAINTENANCE.get_or_init(|| Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK)),
+            Pools::Workers => &WORKERS,
+            Pools::Long => &LONG,
+            Pools::Python => &PYTHON,
+            Pools::Indexing => &INDEXING,
+            Pools::Maintenance => &MAINTENANCE,
+            Pools::Scanning => &SCANNING,
         }
     }
 }
@@ -195,7 +207,7 @@ pub fn background(
     pool.get().submit(limit, move || {
         let _registered = registered;
         if matches!(pool, Pools::Indexing | Pools::Maintenance) {
-            priority::lower();
+            priority::step_back();
         }
         work(&mut Lane::pooled(db, cancel, Client::default()));
     })
@@ -226,8 +238,12 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
     let client = Client::waiting(BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit));
+    let long = job.pool == Pools::Long;
     let refused = pool.submit(usize::MAX, move || {
         let _registered = registered;
+        if long {
+            priority::step_back();
+        }
         let mut lane = Lane::pooled(db, job.cancel, client.clone());
         let reply = run(job.run, &mut lane);
         drop(lane);

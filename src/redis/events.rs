@@ -10,7 +10,7 @@ use once_cell::sync::OnceCell;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, contend, dispatch, lock, log, Held, Level};
+use super::{api, blocked, contend, dispatch, lock, log, Held, Level};
 
 /// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
 pub type Shutdown = fn();
@@ -95,7 +95,10 @@ unsafe extern "C" fn on_event_loop(
 ) {
     match subevent {
         raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP => lock::main_entered(),
-        raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => contend::main_leaves(),
+        raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => {
+            guarded(blocked::deliver);
+            contend::main_leaves();
+        }
         _ => {}
     }
 }
@@ -164,6 +167,13 @@ unsafe fn read_event(id: u64, subevent: u64, data: *const c_void) -> Option<Serv
             _ => None,
         }
     }
+}
+
+/// Makes the main thread begin a new round of its loop, if it sleeps. Any thread; never waits.
+pub(super) fn wake_main_thread() {
+    unsafe extern "C" fn nothing(_data: *mut c_void) {}
+    // SAFETY: the server's list of one-shots has a lock of its own; there is no data.
+    unsafe { api!(RedisModule_EventLoopAddOneShot(Some(nothing), std::ptr::null_mut())) };
 }
 
 /// Runs `work` on the main thread, under the lock, soon. Any thread; never waits.

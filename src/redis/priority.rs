@@ -1,26 +1,24 @@
-//! Which threads should the system run first?
-//!
-//! Where processors are scarce, a thread that indexes must not take one from the server's thread, or from a worker
-//! that holds the server's lock: both would keep every client waiting.
+//! Who gets a processor when there are not enough? The server's thread before long jobs.
 
 use std::cell::Cell;
 
-/// By how much a thread in the background steps back. Not more: who waits for its own writes waits for it.
-const STEP: i32 = 5;
+/// The niceness of threads for long jobs: the system's scheduler gives them a third of what it gives the server's
+/// thread when both want a processor, and all of it when nobody else does.
+const NICE: i32 = 5;
 
 thread_local! {
-    static LOW: Cell<bool> = const { Cell::new(false) };
+    static STEPPED_BACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets the calling thread step back behind others, once and for ever.
-pub(super) fn lower() {
-    if LOW.replace(true) {
+/// Lets this thread step back behind the server's, from now on.
+pub(super) fn step_back() {
+    if STEPPED_BACK.replace(true) {
         return;
     }
-    // SAFETY: numbers only. On Linux the id of a thread stands for it alone; where the system refuses, nothing is lost.
+    // SAFETY: no memory is involved. On Linux the call is about the calling thread; where it fails the thread
+    // stays what it was.
+    #[cfg(target_os = "linux")]
     unsafe {
-        let thread = libc::syscall(libc::SYS_gettid) as libc::id_t;
-        let now = libc::getpriority(libc::PRIO_PROCESS, thread);
-        libc::setpriority(libc::PRIO_PROCESS, thread, now + STEP);
+        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
     }
 }

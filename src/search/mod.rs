@@ -35,7 +35,7 @@ mod work;
 
 pub use errors::{Failures, IndexErrors};
 pub use index::{SearchIndex, View};
-pub use job::{Failure, Search, Weight, TIMED_OUT};
+pub use job::{Failure, Report, Search, Weight, TIMED_OUT};
 pub use plan::Plan;
 pub use queue::{analysis_limits, Fields, Update};
 pub use request::{Content, Filter, Highlight, Request, Returned, Sort, Summarize};

@@ -11,7 +11,8 @@ use engine::score::Scorer;
 
 use super::Fields;
 
-/// Whether the document with these fields matches. One with a bad value is in no index.
+/// Whether the document with these fields matches. One with a bad value is in no index, and so is one that the index's
+/// filter leaves out.
 pub(super) fn matches(node: &Node, key: &[u8], fields: &Fields) -> bool {
     if !fields.belong(key) {
         return false;

@@ -35,7 +35,15 @@ impl Offer<'_, '_> {
         let threshold = unordered(self.top.threshold()?);
         let outer = self.outer();
         // Where every document's score is 0, none is better than those there are.
-        Some(if outer > 0.0 { threshold / outer } else { f64::INFINITY })
+        Some(if outer == 1.0 {
+            threshold
+        } else if outer > 0.0 {
+            // A hair less: exact ceilings are only exact as they are.
+            let floor = threshold / outer;
+            floor - floor.abs() * 1e-9
+        } else {
+            f64::INFINITY
+        })
     }
 
     /// What ceilings are multiplied by.
@@ -143,7 +151,7 @@ impl Offer<'_, '_> {
                 break;
             }
             let scale = self.scale(doc);
-            if let Some(tree) = union.value(doc, &scale, scale.outer / outer, floor) {
+            if let Some(tree) = union.value(doc, &scale, scale.outer / scale.norm / outer, floor) {
                 self.offer_tree(doc, &scale, tree, || apart.proximity(doc));
             }
         }

@@ -4,11 +4,25 @@ Everything here is a thin layer over commands of the module; see its documentati
 The functions of this package block; `interlock.aio` has the same for asyncio.
 """
 
-from .errors import LockLost, OnceFailed
+from .computation import Computation, computation
+from .errors import LeaseLost, LockLost, OnceFailed
 from .gears import Result, pyexecute, stats
 from .keyspace import keys
 from .lock import Lock
 from .once import once
 from .scripts import BulletproofScript
 
-__all__ = ["BulletproofScript", "Lock", "LockLost", "OnceFailed", "Result", "keys", "once", "pyexecute", "stats"]
+__all__ = [
+    "BulletproofScript",
+    "Computation",
+    "LeaseLost",
+    "Lock",
+    "LockLost",
+    "OnceFailed",
+    "Result",
+    "computation",
+    "keys",
+    "once",
+    "pyexecute",
+    "stats",
+]

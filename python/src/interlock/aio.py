@@ -11,6 +11,7 @@ from typing import Any, AsyncIterator, Awaitable, Callable, Optional, Union
 
 from redis.exceptions import ResponseError
 
+from .computation import CURRENT, Computation
 from .errors import LockLost, is_lost
 from .keyspace import words
 from .once import Key, Plan, failed, is_stale, word
@@ -119,7 +120,10 @@ def once(
     dumps: Callable[[Any], Union[str, bytes]] = json.dumps,
     loads: Callable[[bytes], Any] = json.loads,
 ) -> Callable[[Callable[..., Awaitable[Any]]], Callable[..., Awaitable[Any]]]:
-    """Lets one process compute what many ask for: `interlock.once` for coroutine functions."""
+    """Lets one process compute what many ask for: `interlock.once` for coroutine functions.
+
+    A function whose result is not wanted any more (cancelled, reset, the lease over) is cancelled.
+    """
 
     def decorate(function: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         plan = Plan(function, key, ttl, lease, wait, retry, dumps, loads)
@@ -149,10 +153,28 @@ def once(
 
 
 async def _compute(client: Any, plan: Plan, name: str, token: Any, args: Any, kwargs: Any) -> tuple[bool, Any]:
+    """Computes the value and brings it; whether it was taken, and what it is."""
+    running = Computation(name, token)
+
+    async def work() -> Any:
+        CURRENT.set(running)
+        return await plan.function(*args, **kwargs)
+
     renew = functools.partial(client.execute_command, "IL.RENEW", name, token, "LEASE", millis(plan.lease))
     renewal = asyncio.create_task(_renew_for_ever(plan.lease, renew, is_stale))
+    working = asyncio.create_task(work())
     try:
-        value = await plan.function(*args, **kwargs)
+        try:
+            await asyncio.wait({working, renewal}, return_when=asyncio.FIRST_COMPLETED)
+            lost = not working.done()
+        finally:
+            # Also when this task is cancelled: nobody else may begin while the function still runs.
+            running.lose()
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
+        if lost:
+            return False, None
+        value = working.result()
         command = plan.publish(name, token, value)
     except BaseException as error:
         # Also when this task is cancelled: the others must not wait for a lease to end.

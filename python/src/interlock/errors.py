@@ -9,6 +9,10 @@ class LockLost(RuntimeError):
     """The lock is not held (any more): its lease was over, it was deleted, or it was never taken."""
 
 
+class LeaseLost(RuntimeError):
+    """What a function computes is not wanted any more: cancelled, reset, or its lease was over."""
+
+
 class OnceFailed(Exception):
     """The value could not be computed; the text is what the one who tried said."""
 

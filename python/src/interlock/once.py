@@ -8,7 +8,8 @@ from typing import Any, Callable, Optional, Union
 
 from redis.exceptions import ResponseError
 
-from .errors import OnceFailed, code
+from .computation import CURRENT, Computation
+from .errors import LeaseLost, OnceFailed, code
 from .renewal import RENEWER, Renewal
 from .wait import Patience, millis
 
@@ -50,7 +51,9 @@ class Plan:
 
     def fail(self, name: str, token: Any, error: BaseException) -> list[Any]:
         text = f"{type(error).__name__}: {error}"
-        return ["IL.FAIL", name, token, text, *(["RETRY"] if self.retry else [])]
+        # Who is stopped (KeyboardInterrupt, SystemExit, a cancelled task) has learnt nothing about the value.
+        retry = self.retry or not isinstance(error, Exception)
+        return ["IL.FAIL", name, token, text, *(["RETRY"] if retry else [])]
 
 
 def is_stale(error: ResponseError) -> bool:
@@ -82,6 +85,7 @@ def once(
     The result is kept for `ttl` seconds (for ever without). The one who computes has a lease of `lease` seconds,
     renewed while it works; if it dies, the next one computes. Others wait at most `wait` seconds and then
     raise TimeoutError. A failure is everybody's (OnceFailed), unless `retry` lets the next one try.
+    The function may ask `interlock.computation()` whether its result is still wanted.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -105,7 +109,7 @@ def once(
                 done, value = _compute(client, plan, name, content, args, kwargs)
                 if done:
                     return value
-                # The lease was over, and another one computes: share its result.
+                # The lease was lost: share what another one brings, or its failure.
 
         return call
 
@@ -124,18 +128,24 @@ def _compute(client: Any, plan: Plan, name: str, token: Any, args: Any, kwargs: 
                 return False
             raise
 
-    renewal = RENEWER.add(Renewal(plan.lease, renew, lambda: None))
+    running = Computation(name, token)
+    renewal = RENEWER.add(Renewal(plan.lease, renew, running.lose))
+    outer = CURRENT.set(running)
     try:
         value = plan.function(*args, **kwargs)
         command = plan.publish(name, token, value)
     except BaseException as error:
         renewal.stop()
+        if running.lost and isinstance(error, LeaseLost):
+            return False, None
         try:
             client.execute_command(*plan.fail(name, token, error))
         except Exception:
             # The lease ends by itself; the caller must learn of its own error.
             pass
         raise
+    finally:
+        CURRENT.reset(outer)
     renewal.stop()
     try:
         client.execute_command(*command)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import time
 from typing import Any, Optional
 
@@ -14,12 +16,24 @@ def millis(seconds: float) -> int:
     return max(int(seconds * 1000), 1)
 
 
+@functools.lru_cache(maxsize=None)
+def _default_timeout(connection: type) -> Optional[float]:
+    """The socket timeout of connections that were given none: redis-py has one since version 8, and a client made
+    with `from_url` does not show it."""
+    for base in connection.__mro__:
+        parameter = inspect.signature(base.__init__).parameters.get("socket_timeout")
+        if parameter is not None:
+            return parameter.default
+    return None
+
+
 class Patience:
     """A wait of so many seconds (None: for ever), in pieces that the client's socket timeout allows."""
 
     def __init__(self, client: Any, seconds: Optional[float]):
         self.end = None if seconds is None else time.monotonic() + seconds
-        limit = client.connection_pool.connection_kwargs.get("socket_timeout")
+        pool = client.connection_pool
+        limit = pool.connection_kwargs.get("socket_timeout", _default_timeout(pool.connection_class))
         self.piece = None if limit is None else limit * SHARE
 
     def words(self) -> list[Any]:

@@ -13,6 +13,7 @@ mod info;
 mod legacy;
 mod list;
 mod options;
+mod profile;
 mod rows;
 mod search;
 mod spellcheck;
@@ -32,6 +33,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<search::Search>()?;
     loader.command::<explain::Explain>()?;
     loader.command::<explain::ExplainCli>()?;
+    loader.command::<profile::Profile>()?;
     loader.command::<tagvals::TagVals>()?;
     loader.command::<spellcheck::SpellCheck>()?;
     loader.command::<alter::Alter>()?;

@@ -28,7 +28,7 @@ fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
     let (index, words) = invocation.args().split_first().ok_or("No index name provided")?;
     let request = options::request(words)?;
     let shape = Shape::new(&request, invocation.is_resp3());
-    let search = search::Search::arrive(&invocation.held, index, request, invocation.user())?;
+    let search = search::Search::arrive(&invocation.held, index, request, invocation.user(), false)?;
     let weight = search.weight();
     let job = Job {
         pool: if weight == Weight::Long { Pools::Long } else { Pools::Workers },
