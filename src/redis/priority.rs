@@ -2,9 +2,10 @@
 
 use std::cell::Cell;
 
-/// The niceness of threads for long jobs: the system's scheduler gives them a third of what it gives the server's
-/// thread when both want a processor, and all of it when nobody else does.
-const NICE: i32 = 5;
+/// The niceness of threads for long jobs: the system's scheduler gives them half of what it gives the server's
+/// thread when both want a processor, and all of it when nobody else does. More would let them sit on the server's
+/// lock for long, when they lose their processor in a slice.
+const NICE: i32 = 3;
 
 thread_local! {
     static STEPPED_BACK: Cell<bool> = const { Cell::new(false) };
