@@ -68,8 +68,10 @@ pub enum Pools {
     Python,
     /// For reading documents into indexes.
     Indexing,
-    /// For what indexes need now and then: scans of the keyspace, sealing and merging of segments, their end.
+    /// For what indexes need now and then: sealing and merging of segments, their end.
     Maintenance,
+    /// For the scans that fill indexes. They hold the server's lock, so they must not be slower than others.
+    Scanning,
 }
 
 static WORKERS: OnceCell<Pool> = OnceCell::new();
@@ -77,12 +79,13 @@ static LONG: OnceCell<Pool> = OnceCell::new();
 static PYTHON: OnceCell<Pool> = OnceCell::new();
 static INDEXING: OnceCell<Pool> = OnceCell::new();
 static MAINTENANCE: OnceCell<Pool> = OnceCell::new();
+static SCANNING: OnceCell<Pool> = OnceCell::new();
 
 /// A worker's stack, of which Rust code needs little.
 const WORKER_STACK: usize = 2 << 20;
 /// A Python worker's stack: what `python::STACK_SIZE` asks for. Only what is used takes memory.
 const PYTHON_STACK: usize = 32 << 20;
-/// Two, so that a long merge and a long scan do not wait for each other.
+/// Two, so that one index's long merge does not keep others waiting.
 const MAINTENANCE_THREADS: usize = 2;
 
 impl Pools {
@@ -93,6 +96,7 @@ impl Pools {
             Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
             Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
+            Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
             Pools::Maintenance => Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK),
         })
     }
@@ -102,29 +106,28 @@ impl Pools {
         self.cell().get()
     }
 
+    /// What a thread of the pool does before a job.
+    fn begin(self) {
+        if matches!(self, Pools::Long | Pools::Indexing | Pools::Maintenance) {
+            priority::step_back();
+        }
+    }
+
     fn cell(self) -> &'static OnceCell<Pool> {
         match self {
             Pools::Workers => &WORKERS,
             Pools::Long => &LONG,
             Pools::Python => &PYTHON,
             Pools::Indexing => &INDEXING,
+            Pools::Scanning => &SCANNING,
             Pools::Maintenance => &MAINTENANCE,
-        }
-    }
-}
-
-impl Pools {
-    /// What a thread of the pool does before a job.
-    fn begin(self) {
-        if self == Pools::Long {
-            priority::step_back();
         }
     }
 }
 
 /// The pools that were used so far.
 fn started() -> impl Iterator<Item = &'static Pool> {
-    [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get()].into_iter().flatten()
+    [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get(), SCANNING.get()].into_iter().flatten()
 }
 
 /// The jobs under way: how SHUTDOWN reaches them.
@@ -205,7 +208,7 @@ pub fn background(
     let registered = Registered::new(&cancel);
     // An index asks for a few jobs at a time, and a refused one would have to be asked for again.
     let limit = match pool {
-        Pools::Indexing | Pools::Maintenance => usize::MAX,
+        Pools::Indexing | Pools::Maintenance | Pools::Scanning => usize::MAX,
         Pools::Workers | Pools::Long | Pools::Python => settings::QUEUE_LIMIT.count(),
     };
     pool.get().submit(limit, move || {

@@ -69,6 +69,15 @@ pub enum Update {
     Gone,
 }
 
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog {
+    /// Changes that nobody has begun to read.
+    pub unread: usize,
+    /// Bytes of all that are not applied.
+    pub bytes: usize,
+}
+
 /// The changes of one index that are not applied yet.
 #[derive(Default)]
 pub struct Queue(Mutex<State>);
@@ -109,18 +118,19 @@ impl Queue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Numbers a change and appends it. Under the server's lock, so that numbers come in order. Returns how many
-    /// changes nobody has begun to read.
-    pub fn push(&self, documents: &Index, key: &[u8], update: Update) -> usize {
+    /// Numbers changes and appends them. Under the server's lock, so that numbers come in order.
+    pub fn push<K: AsRef<[u8]>>(&self, documents: &Index, changes: impl IntoIterator<Item = (K, Update)>) -> Backlog {
         let mut state = self.state();
-        let seq = documents.assign();
-        let key: Arc<[u8]> = key.into();
-        let values = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
-        let bytes = SLOT_BYTES + key.len() + values;
-        state.bytes += bytes;
-        state.pending.insert(Arc::clone(&key), seq);
-        state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
-        state.slots.len() - state.taken
+        for (key, update) in changes {
+            let seq = documents.assign();
+            let key: Arc<[u8]> = key.as_ref().into();
+            let values = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
+            let bytes = SLOT_BYTES + key.len() + values;
+            state.bytes += bytes;
+            state.pending.insert(Arc::clone(&key), seq);
+            state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
+        }
+        Backlog { unread: state.slots.len() - state.taken, bytes: state.bytes }
     }
 
     /// The number of the last change of a key that is not applied yet.

@@ -52,6 +52,38 @@ fn tables() -> MutexGuard<'static, Tables> {
     TABLES.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Figures of all indexes together.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Indexes.
+    pub indexes: u64,
+    /// Their documents.
+    pub documents: u64,
+    /// Changes that are not applied yet.
+    pub queued: u64,
+    /// Bytes of those.
+    pub queued_bytes: u64,
+    /// Bytes of the documents.
+    pub memory: u64,
+    /// Documents that could not be indexed.
+    pub failures: u64,
+}
+
+/// Figures of all indexes together. Under the server's lock.
+pub fn totals() -> Totals {
+    let mut totals = Totals::default();
+    for index in everything().0 {
+        let figures = index.documents().figures();
+        totals.indexes += 1;
+        totals.documents += figures.documents;
+        totals.queued += index.queue().len() as u64;
+        totals.queued_bytes += index.queue().bytes() as u64;
+        totals.memory += figures.memory.total() as u64;
+        totals.failures += index.errors().total.count;
+    }
+    totals
+}
+
 /// All indexes, and all aliases with the names of theirs. For saving, also in a forked child: whoever changes them has the
 /// server's lock, so at a fork nobody holds this one.
 pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<Alias>) {
