@@ -148,9 +148,41 @@ pub static PYTHON_TICKER: Setting = Setting::new("python-ticker", Kind::Bool, 1,
 pub static PYTHON_OWN_HEAP: Setting = Setting::new("python-own-heap", Kind::Bool, 1, false);
 /// `python-preload-datetime`: import `datetime` in the main interpreter before any other does.
 pub static PYTHON_PRELOAD_DATETIME: Setting = Setting::new("python-preload-datetime", Kind::Bool, 1, false);
+/// `pin-scripts`: keep Lua scripts that pass, and turn `EVALSHA` of a known one into `EVAL`.
+pub static PIN_SCRIPTS: Setting = Setting::new("pin-scripts", Kind::Bool, 0, true);
+/// `pin-scripts-memory`: bytes that kept scripts may take.
+pub static PIN_SCRIPTS_MEMORY: Setting = Setting::new("pin-scripts-memory", Kind::Memory, 64 << 20, true);
+
+/// `index-threads`: threads that read changed documents into indexes.
+pub static INDEX_THREADS: Setting = Setting::new("index-threads", Kind::Number { min: 1, max: 256 }, 2, true);
+/// `index-queue-bytes`: changes that wait to be indexed, for each index; past it writers help.
+pub static INDEX_QUEUE_BYTES: Setting = Setting::new("index-queue-bytes", Kind::Memory, 256 << 20, true);
+/// `timeout`: milliseconds a query may take; 0 for no limit.
+pub static TIMEOUT: Setting = Setting::new("timeout", Kind::Number { min: 0, max: i64::MAX }, 500, true);
+/// `on-timeout`: what a query answers that took longer: what it has found so far, or an error.
+pub static ON_TIMEOUT: Setting = Setting::new("on-timeout", Kind::Word(&["return", "fail"]), 0, true);
+/// `min-prefix`: characters below which a prefix, suffix or infix matches nothing.
+pub static MIN_PREFIX: Setting = Setting::new("min-prefix", Kind::Number { min: 1, max: 128 }, 2, true);
+/// `max-prefix-expansions`: terms that one prefix, suffix, wildcard or fuzzy clause stands for at most.
+pub static MAX_PREFIX_EXPANSIONS: Setting =
+    Setting::new("max-prefix-expansions", Kind::Number { min: 1, max: 1_000_000 }, 200, true);
+/// `min-stem-len`: bytes below which a word is not stemmed.
+pub static MIN_STEM_LEN: Setting = Setting::new("min-stem-len", Kind::Number { min: 2, max: 128 }, 4, true);
+/// `min-phonetic-term-len`: bytes below which a word is not found by its sound.
+pub static MIN_PHONETIC_TERM_LEN: Setting =
+    Setting::new("min-phonetic-term-len", Kind::Number { min: 1, max: 128 }, 3, true);
+/// `max-search-results`: results that one query may ask for.
+pub static MAX_SEARCH_RESULTS: Setting =
+    Setting::new("max-search-results", Kind::Number { min: 0, max: 4_294_967_295 }, 1_000_000, true);
+/// `inline-cost`: postings up to which a query runs at once on the main thread; 0 for none.
+pub static INLINE_COST: Setting = Setting::new("inline-cost", Kind::Number { min: 0, max: 1_000_000 }, 2_000, true);
+/// `long-cost`: postings from which a query runs on threads of its own kind, so that others need not wait for it.
+pub static LONG_COST: Setting = Setting::new("long-cost", Kind::Number { min: 1, max: i64::MAX }, 50_000, true);
+/// `default-dialect`: the query dialect where a query names none.
+pub static DEFAULT_DIALECT: Setting = Setting::new("default-dialect", Kind::Number { min: 1, max: 4 }, 1, true);
 
 /// All options, in the order in which they are documented.
-pub static ALL: [&Setting; 13] = [
+pub static ALL: [&Setting; 27] = [
     &SAFEMODE,
     &WORKERS,
     &QUEUE_LIMIT,
@@ -164,6 +196,20 @@ pub static ALL: [&Setting; 13] = [
     &PYTHON_TICKER,
     &PYTHON_OWN_HEAP,
     &PYTHON_PRELOAD_DATETIME,
+    &PIN_SCRIPTS,
+    &PIN_SCRIPTS_MEMORY,
+    &INDEX_THREADS,
+    &INDEX_QUEUE_BYTES,
+    &TIMEOUT,
+    &ON_TIMEOUT,
+    &MIN_PREFIX,
+    &MAX_PREFIX_EXPANSIONS,
+    &MIN_STEM_LEN,
+    &MIN_PHONETIC_TERM_LEN,
+    &MAX_SEARCH_RESULTS,
+    &DEFAULT_DIALECT,
+    &INLINE_COST,
+    &LONG_COST,
 ];
 
 /// The option of this name, in any case.

@@ -48,6 +48,7 @@ pub mod columns;
 pub mod cursor;
 pub mod dict;
 pub mod error;
+pub mod expression;
 pub mod glob;
 pub mod highlight;
 pub mod index;

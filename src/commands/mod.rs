@@ -2,6 +2,7 @@
 
 mod args;
 pub(crate) mod figures;
+mod ft;
 mod il;
 mod rg;
 
@@ -12,6 +13,7 @@ use crate::redis::Loader;
 /// # Errors
 /// The command that the server refused.
 pub(crate) fn register(loader: &Loader) -> Result<(), String> {
+    ft::register(loader)?;
     il::register(loader)?;
     rg::register(loader)
 }

@@ -1,6 +1,6 @@
-//! How do many processes agree? Locks, and results that are computed once.
+//! How do many processes agree? Locks, results that are computed once, and scripts that can't be lost.
 //!
-//! Both are keys of a module type. The rules are plain data and know no server ([`lock`], [`once`]:
+//! Scripts are a story of their own ([`scripts`]). Locks and results are keys of a module type. The rules are plain data and know no server ([`lock`], [`once`]:
 //! what a caller meets in a key, and what then is in it; [`line`]: who waits, in order). [`service`] is
 //! what callers can do; [`waiting`] keeps those who wait as blocked clients, and serves the next one
 //! whenever what they wait for may have changed.
@@ -16,6 +16,7 @@ mod lock;
 mod model_tests;
 mod once;
 mod rule;
+pub(crate) mod scripts;
 mod service;
 mod tokens;
 mod waiting;
@@ -36,6 +37,8 @@ use crate::redis::{observe, Loader};
 pub(crate) fn register(loader: &Loader) -> Result<(), String> {
     loader.data_type::<Lock>()?;
     loader.data_type::<Once>()?;
+    loader.aside::<scripts::Scripts>()?;
+    scripts::follow_setting(&loader.held());
     observe(waiting::on_event);
     Ok(())
 }

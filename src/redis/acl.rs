@@ -4,6 +4,8 @@ use std::os::raw::c_int;
 
 use redis_module::raw;
 
+use super::entry::bytes_of;
+use super::typed::KeyName;
 use super::{api, Held};
 
 /// The key permissions of one user.
@@ -33,6 +35,38 @@ impl KeyAccess {
             return Err(format!("NOPERM the user {name} does not exist any more"));
         }
         Ok(Self { user: found })
+    }
+
+    /// Whether the user may read every key there is, also those still to come.
+    pub fn reads_everything(&self) -> bool {
+        if self.user.is_null() {
+            return true;
+        }
+        // SAFETY: the lock has been held since the user was looked up. Servers before 7.0.6 lack the function.
+        let Some(rules_of) = (unsafe { raw::RedisModule_GetModuleUserACLString }) else { return false };
+        // SAFETY: as above; the string is ours to free.
+        unsafe {
+            let rules = rules_of(self.user);
+            if rules.is_null() {
+                return false;
+            }
+            // Selectors stand in brackets; without a word `~*` outside of them there is no such right.
+            let mut own = bytes_of(rules).split(|&byte| byte == b' ').take_while(|rule| !rule.starts_with(b"("));
+            let all = own.any(|rule| rule == b"~*");
+            api!(RedisModule_FreeString(std::ptr::null_mut(), rules));
+            all
+        }
+    }
+
+    /// Whether the user may read this key.
+    pub fn may_read(&self, _held: &Held<'_>, key: &[u8]) -> bool {
+        if self.user.is_null() {
+            return true;
+        }
+        let key = KeyName::new(key);
+        let read = raw::REDISMODULE_CMD_KEY_ACCESS as c_int;
+        // SAFETY: as in `allows`; the name lives for the call.
+        unsafe { api!(RedisModule_ACLCheckKeyPermissions(self.user, key.raw(), read)) == raw::REDISMODULE_OK as c_int }
     }
 
     /// Whether the user may read or write a key, or at least know of it.

@@ -45,6 +45,24 @@ pub enum Keys {
     FirstRead,
     /// The first argument, which is read and changed.
     FirstWritten,
+    /// The second argument, which is only read.
+    SecondRead,
+    /// The second argument, which is read and changed.
+    SecondWritten,
+    /// All arguments from the second on, which are only read.
+    FromSecondRead,
+}
+
+impl Keys {
+    /// The places of the first key and of the last one, as the server counts them.
+    fn places(self) -> (c_int, c_int) {
+        match self {
+            Keys::None => (0, 0),
+            Keys::FirstRead | Keys::FirstWritten => (1, 1),
+            Keys::SecondRead | Keys::SecondWritten => (2, 2),
+            Keys::FromSecondRead => (2, -1),
+        }
+    }
 }
 
 /// A command.
@@ -155,7 +173,8 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
     let spec = C::SPEC;
-    let place = c_int::from(C::KEYS != Keys::None);
+    let (first, last) = C::KEYS.places();
+    let step = c_int::from(C::KEYS != Keys::None);
     // SAFETY: the caller's promise; all strings are static or live until the call returns (the
     // server copies the command's info).
     unsafe {
@@ -164,9 +183,9 @@ pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Resu
             spec.name.as_ptr(),
             Some(trampoline::<C>),
             spec.flags.as_ptr(),
-            place,
-            place,
-            place
+            first,
+            last,
+            step
         ));
         if created != raw::REDISMODULE_OK as c_int {
             return Err(format!("the server refused the command {}", spec.name.to_string_lossy()));
@@ -214,14 +233,19 @@ unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec, ke
         args.push(std::mem::zeroed());
         let mut key_specs: [raw::RedisModuleCommandKeySpec; 2] = std::mem::zeroed();
         key_specs[0].flags = match keys {
-            Keys::FirstRead => u64::from(raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS),
+            Keys::FirstRead | Keys::SecondRead | Keys::FromSecondRead => {
+                u64::from(raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS)
+            }
             _ => u64::from(
                 raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE,
             ),
         };
         key_specs[0].begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
-        key_specs[0].bs.index.pos = 1;
+        let (first, last) = keys.places();
+        key_specs[0].bs.index.pos = first;
         key_specs[0].find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
+        // Counted from the first one; negative from the end.
+        key_specs[0].fk.range.lastkey = last.min(0);
         key_specs[0].fk.range.keystep = 1;
         let mut info: raw::RedisModuleCommandInfo = std::mem::zeroed();
         if keys != Keys::None {

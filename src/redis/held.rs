@@ -48,7 +48,7 @@ impl Held<'_> {
     ///
     /// # Errors
     /// When the server has no such database; `work` was not run then.
-    pub(super) fn in_db<R>(&self, db: i32, work: impl FnOnce() -> R) -> Result<R, String> {
+    pub fn in_db<R>(&self, db: i32, work: impl FnOnce() -> R) -> Result<R, String> {
         let before = self.db();
         if before == db {
             return Ok(work());

@@ -6,7 +6,8 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, events, info, lock, log, node, options, types, InfoSection, KeyType, Level, Shutdown};
+use super::{api, aside, events, fork, info, large_aside, lock, log, node, notify, options, types};
+use super::{AroundFork, Aside, Held, InfoSection, KeyType, KeyWatcher, LargeAside, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -20,7 +21,7 @@ pub struct ServerModule {
     /// The settings to offer as `CONFIG` options.
     pub settings: &'static [&'static Setting],
     /// Called after `CONFIG SET`.
-    pub changed: fn(&'static Setting),
+    pub changed: fn(&Held<'_>, &'static Setting),
     /// The sections of `INFO`.
     pub info: fn() -> Vec<InfoSection>,
     /// Registers the commands.
@@ -53,6 +54,47 @@ impl Loader {
     pub fn data_type<T: KeyType>(&self) -> Result<(), String> {
         // SAFETY: as above.
         unsafe { types::register::<T>(self.ctx) }
+    }
+
+    /// Registers something to be saved beside the keys.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn aside<T: Aside>(&self) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { aside::register::<T>(self.ctx) }
+    }
+
+    /// The server loads a module under its lock.
+    pub fn held(&self) -> Held<'_> {
+        // SAFETY: as above.
+        unsafe { Held::new(self.ctx) }
+    }
+
+    /// Registers something large that is saved beside the keys.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn large_aside<T: LargeAside>(&self) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { large_aside::register::<T>(self.ctx) }
+    }
+
+    /// Has `hooks` called around the server's forks.
+    ///
+    /// # Errors
+    /// When the system refuses it, or there are hooks already.
+    pub fn around_fork(&self, hooks: AroundFork) -> Result<(), String> {
+        fork::around(hooks)
+    }
+
+    /// Tells `watcher` of every change of a key.
+    ///
+    /// # Errors
+    /// When the server refuses it, or there is a watcher.
+    pub fn watch_keys(&self, watcher: KeyWatcher) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { notify::watch(self.ctx, watcher) }
     }
 }
 

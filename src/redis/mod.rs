@@ -7,6 +7,7 @@
 #![allow(unsafe_code)]
 
 mod acl;
+mod aside;
 mod blocked;
 mod call;
 mod clients;
@@ -14,15 +15,21 @@ mod contend;
 mod dispatch;
 mod entry;
 mod events;
+mod filter;
+mod fork;
+mod hashes;
 mod held;
 mod info;
 mod lane;
+mod large_aside;
 mod load;
 mod lock;
 mod log;
 mod memory;
 mod node;
+mod notify;
 mod options;
+mod priority;
 mod replicate;
 mod scan;
 mod timer;
@@ -32,21 +39,28 @@ mod values;
 mod write;
 
 pub use acl::KeyAccess;
+pub use aside::Aside;
 pub use blocked::BlockedReply;
 pub use call::{call, Args};
 pub use clients::{client_info, ClientInfo};
 pub use dispatch::{background, clients_waiting, Job, Outcome, Pools, Wait};
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
 pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
+pub use filter::{filter_commands, CommandFilter, PassingCommand};
+pub use fork::AroundFork;
+pub use hashes::{is_hash, key_count, read_fields, read_hash};
 pub use held::Held;
 pub use info::InfoSection;
 pub use lane::{Client, Denied, Door, Lane, Slice};
+pub use large_aside::LargeAside;
 pub use load::{on_load, on_unload, Loader, ServerModule};
 pub use lock::{reset_stats, stats, LockGuard, LockStats};
 pub use log::{log, Level};
 
 pub use memory::{server_allocator, ServerAllocator};
 pub use node::node_id;
+pub use notify::{KeyEvent, KeyWatcher};
+pub use replicate::replicate;
 pub use scan::{KeyRef, KeysCursor};
 pub use timer::Alarm;
 pub use typed::{delete, expiry, get, put, serves, Expiry, Found};

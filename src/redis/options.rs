@@ -5,12 +5,12 @@ use std::os::raw::{c_char, c_int, c_longlong, c_void};
 
 use redis_module::raw;
 
-use super::api;
-use super::entry::c_string;
+use super::entry::{c_string, guarded};
+use super::{api, lock, Held};
 use crate::settings::{Kind, Setting};
 
 /// Called after `CONFIG SET` changed this setting, on the main thread.
-pub(super) type Changed = fn(&'static Setting);
+pub(super) type Changed = fn(&Held<'_>, &'static Setting);
 
 static CHANGED: once_cell::sync::OnceCell<Changed> = once_cell::sync::OnceCell::new();
 
@@ -113,7 +113,8 @@ unsafe fn setting_of(data: *mut c_void) -> &'static Setting {
 fn set(setting: &'static Setting, value: i64) {
     setting.set(value);
     if let Some(changed) = CHANGED.get() {
-        super::entry::guarded(|| changed(setting));
+        // SAFETY: the server changes options under its lock; the module's context lives for ever.
+        guarded(|| changed(&unsafe { Held::new(lock::module_ctx()) }, setting));
     }
 }
 

@@ -8,7 +8,7 @@ use redis_module::raw;
 use super::{api, Held, Invocation};
 
 /// Sends a command to replicas and the AOF, for the database that is chosen.
-pub(super) fn replicate(held: &Held<'_>, name: &CStr, args: &[&[u8]]) {
+pub fn replicate(held: &Held<'_>, name: &CStr, args: &[&[u8]]) {
     // SAFETY: the lock is held; the strings live for the call (`v`: an array and its length).
     unsafe {
         let mut strings: Vec<*mut raw::RedisModuleString> = args
@@ -23,6 +23,11 @@ pub(super) fn replicate(held: &Held<'_>, name: &CStr, args: &[&[u8]]) {
 }
 
 impl Invocation<'_> {
+    /// Whether the client speaks RESP3.
+    pub fn is_resp3(&self) -> bool {
+        self.flags & raw::REDISMODULE_CTX_FLAGS_RESP3 != 0
+    }
+
     /// Sends this command as it came to replicas and the AOF.
     pub fn replicate_as_is(&self) {
         // SAFETY: a command's context, in its handler.

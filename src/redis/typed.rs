@@ -55,12 +55,16 @@ impl Expiry {
 }
 
 /// A name for the server, freed at the end.
-struct KeyName(*mut raw::RedisModuleString);
+pub(super) struct KeyName(*mut raw::RedisModuleString);
 
 impl KeyName {
-    fn new(key: &[u8]) -> Self {
+    pub(super) fn new(key: &[u8]) -> Self {
         // SAFETY: copies the bytes.
         Self(unsafe { api!(RedisModule_CreateString(std::ptr::null_mut(), key.as_ptr().cast::<c_char>(), key.len())) })
+    }
+
+    pub(super) fn raw(&self) -> *mut raw::RedisModuleString {
+        self.0
     }
 }
 
@@ -72,14 +76,18 @@ impl Drop for KeyName {
 }
 
 /// An open key; closing one that was opened for writing tells `WATCH` and client caches of the change.
-struct OpenKey(*mut raw::RedisModuleKey);
+pub(super) struct OpenKey(*mut raw::RedisModuleKey);
 
 impl OpenKey {
     /// `None` where a key to be read is missing.
-    fn new(held: &Held<'_>, name: &KeyName, mode: u32) -> Option<Self> {
+    pub(super) fn new(held: &Held<'_>, name: &KeyName, mode: u32) -> Option<Self> {
         // SAFETY: the lock is held; the name outlives the call.
         let key = unsafe { api!(RedisModule_OpenKey(held.ctx(), name.0, mode as i32)) };
         (!key.is_null()).then_some(Self(key.cast()))
+    }
+
+    pub(super) fn raw(&self) -> *mut raw::RedisModuleKey {
+        self.0
     }
 
     fn is_empty(&self) -> bool {

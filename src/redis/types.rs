@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded};
-use super::{api, lock, log, Held, Level};
+use super::{api, aside, lock, log, Held, Level};
 
 /// Where the server's handle of a type is kept.
 #[derive(Debug)]
@@ -97,9 +97,8 @@ pub(super) unsafe fn register<T: KeyType>(ctx: *mut raw::RedisModuleCtx) -> Resu
     methods.free = Some(free::<T>);
     methods.unlink2 = Some(unlink::<T>);
     methods.copy2 = Some(copy::<T>);
-    methods.aux_load = Some(aux_load::<T>);
-    methods.aux_save2 = Some(aux_save::<T>);
-    methods.aux_save_triggers = raw::REDISMODULE_AUX_AFTER_RDB as c_int;
+    // SAFETY: the callbacks below are those of this type.
+    unsafe { aside::save_with(&mut methods, aux_save::<T>, aux_load::<T>) };
     // SAFETY: the caller's promise; the server copies the methods.
     let handle =
         unsafe { api!(RedisModule_CreateDataType(ctx, T::NAME.as_ptr().cast_mut(), T::VERSION, &mut methods)) };
@@ -135,7 +134,7 @@ pub(super) unsafe fn value_of<'a, T: KeyType>(value: *const c_void) -> &'a T {
 ///
 /// # Safety
 /// `io` is the server's, in a load callback.
-unsafe fn load_string(io: *mut raw::RedisModuleIO) -> Option<Vec<u8>> {
+pub(super) unsafe fn load_string(io: *mut raw::RedisModuleIO) -> Option<Vec<u8>> {
     // SAFETY: the caller's promise. The buffer is ours to free.
     unsafe {
         let mut length = 0;
@@ -180,7 +179,7 @@ unsafe extern "C" fn rdb_save<T: KeyType>(io: *mut raw::RedisModuleIO, value: *m
 
 /// # Safety
 /// `io` is the server's, in a save callback.
-unsafe fn save_string(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
+pub(super) unsafe fn save_string(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
     // SAFETY: the caller's promise.
     unsafe { api!(RedisModule_SaveStringBuffer(io, bytes.as_ptr().cast::<c_char>(), bytes.len())) };
 }
@@ -256,18 +255,13 @@ unsafe extern "C" fn copy<T: KeyType>(ctx: *mut raw::RedisModuleKeyOptCtx, value
 }
 
 unsafe extern "C" fn aux_save<T: KeyType>(io: *mut raw::RedisModuleIO, _when: c_int) {
-    guarded(|| {
-        let bytes = T::save_aside();
-        if !bytes.is_empty() {
-            // SAFETY: the server's save callback. A file without anything of ours stays loadable without the module.
-            unsafe { save_string(io, &bytes) };
-        }
-    });
+    // SAFETY: the server's save callback.
+    guarded(|| unsafe { aside::save_aside(io, &T::save_aside()) });
 }
 
 unsafe extern "C" fn aux_load<T: KeyType>(io: *mut raw::RedisModuleIO, _version: c_int, _when: c_int) -> c_int {
     // SAFETY: the server's load callback.
-    let read = guarded(|| unsafe { load_string(io) }.is_some_and(|bytes| T::load_aside(&bytes)));
+    let read = guarded(|| unsafe { aside::load_aside(io, T::load_aside) });
     if read == Some(true) {
         raw::REDISMODULE_OK as c_int
     } else {

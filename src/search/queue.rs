@@ -15,6 +15,7 @@ use engine::segment::Seq;
 use engine::text::AnalysisLimits;
 
 use super::View;
+use crate::settings;
 
 /// The copied fields of a key, in the order of [`View::identifiers`].
 #[derive(Debug)]
@@ -37,12 +38,25 @@ impl Fields {
     /// The value that is not of its field's type.
     pub fn document(&self, key: &[u8]) -> Result<engine::index::document::Document, ValueError> {
         let View { schema, options, synonyms, .. } = &*self.view;
-        let reader = Reader { schema, options, synonyms, limits: AnalysisLimits::default() };
+        let reader = Reader { schema, options, synonyms, limits: analysis_limits() };
         reader.document(key, |identifier| self.value(identifier))
+    }
+
+    /// Whether the key with these fields passes the index's filter.
+    pub fn belong(&self, key: &[u8]) -> bool {
+        self.view.filter.as_ref().is_none_or(|filter| filter.passes(key, self))
     }
 
     fn bytes(&self) -> usize {
         self.values.iter().flatten().map(|value| value.len()).sum()
+    }
+}
+
+/// The shortest words that are stemmed, and found by their sound.
+pub fn analysis_limits() -> AnalysisLimits {
+    AnalysisLimits {
+        min_stem_bytes: settings::MIN_STEM_LEN.count(),
+        min_phonetic_bytes: settings::MIN_PHONETIC_TERM_LEN.count(),
     }
 }
 
@@ -53,6 +67,15 @@ pub enum Update {
     Fields(Fields),
     /// It is gone, or does not belong to the index any more.
     Gone,
+}
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog {
+    /// Changes that nobody has begun to read.
+    pub unread: usize,
+    /// Bytes of all that are not applied.
+    pub bytes: usize,
 }
 
 /// The changes of one index that are not applied yet.
@@ -95,21 +118,29 @@ impl Queue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Numbers a change and appends it. Under the server's lock, so that numbers come in order.
-    pub fn push(&self, documents: &Index, key: &[u8], update: Update) {
+    /// Numbers changes and appends them. Under the server's lock, so that numbers come in order.
+    pub fn push<K: AsRef<[u8]>>(&self, documents: &Index, changes: impl IntoIterator<Item = (K, Update)>) -> Backlog {
         let mut state = self.state();
-        let seq = documents.assign();
-        let key: Arc<[u8]> = key.into();
-        let values = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
-        let bytes = SLOT_BYTES + key.len() + values;
-        state.bytes += bytes;
-        state.pending.insert(Arc::clone(&key), seq);
-        state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
+        for (key, update) in changes {
+            let seq = documents.assign();
+            let key: Arc<[u8]> = key.as_ref().into();
+            let values = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
+            let bytes = SLOT_BYTES + key.len() + values;
+            state.bytes += bytes;
+            state.pending.insert(Arc::clone(&key), seq);
+            state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
+        }
+        Backlog { unread: state.slots.len() - state.taken, bytes: state.bytes }
     }
 
     /// The number of the last change of a key that is not applied yet.
     pub fn pending(&self, key: &[u8]) -> Option<Seq> {
         self.state().pending.get(key).copied()
+    }
+
+    /// The keys whose changes are not applied yet.
+    pub(super) fn keys(&self) -> Vec<Arc<[u8]>> {
+        self.state().pending.keys().cloned().collect()
     }
 
     /// Changes that are not applied yet.
@@ -133,8 +164,9 @@ impl Queue {
         self.state().bytes
     }
 
-    /// Reads one document and applies what is ready. Returns false when there was nothing to read.
-    pub fn work_one(&self, documents: &Index) -> bool {
+    /// Reads one document and applies what is ready. Returns false when there was nothing to read. `failed` is told
+    /// of a document that could not be read.
+    pub fn work_one(&self, documents: &Index, failed: &dyn Fn(&ValueError, &[u8])) -> bool {
         let mut state = self.state();
         let at = state.taken;
         let Some(slot) = state.slots.get_mut(at) else { return false };
@@ -144,7 +176,7 @@ impl Queue {
         state.taken += 1;
         drop(state);
         // A document that makes the reader panic is not indexed; those behind it are.
-        let change = panic::catch_unwind(AssertUnwindSafe(|| read(&key, &update)))
+        let change = panic::catch_unwind(AssertUnwindSafe(|| read(&key, &update, failed)))
             .unwrap_or_else(|_| Change::Delete((&*key).into()));
         drop(update);
         let mut state = self.state();
@@ -185,12 +217,16 @@ impl State {
 }
 
 /// What a change means for the index.
-fn read(key: &[u8], update: &Update) -> Change {
+fn read(key: &[u8], update: &Update, failed: &dyn Fn(&ValueError, &[u8])) -> Change {
     match update {
         Update::Gone => Change::Delete(key.into()),
+        Update::Fields(fields) if !fields.belong(key) => Change::Delete(key.into()),
         Update::Fields(fields) => match fields.document(key) {
             Ok(document) => Change::Upsert(Box::new(document)),
-            Err(_) => Change::Delete(key.into()),
+            Err(error) => {
+                failed(&error, key);
+                Change::Delete(key.into())
+            }
         },
     }
 }

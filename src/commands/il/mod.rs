@@ -3,7 +3,9 @@
 mod keys;
 mod lock;
 mod once;
+mod script;
 mod stats;
+mod terms;
 
 use crate::coordination;
 use crate::redis::Loader;
@@ -12,6 +14,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<keys::Keys>()?;
     loader.command::<stats::Stats>()?;
     coordination::register(loader)?;
+    loader.command::<script::Script>()?;
     loader.command::<lock::Lock>()?;
     loader.command::<lock::Unlock>()?;
     loader.command::<lock::Renew>()?;

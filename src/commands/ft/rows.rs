@@ -1,0 +1,217 @@
+//! What does the answer to a search look like on the wire?
+//!
+//! RESP2 has a flat array: the total, then for each row its key and what was asked for. RESP3 has a map
+//! with a map for each row.
+
+use engine::columns::SortValue;
+use engine::score::explain::Explanation;
+
+use crate::reply::Reply;
+use crate::search::{Answer, Content, Request, Row, TIMED_OUT};
+
+/// What an answer shows.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    resp3: bool,
+    scores: bool,
+    payloads: bool,
+    sort_keys: bool,
+    content: bool,
+}
+
+impl Shape {
+    pub(super) fn new(request: &Request, resp3: bool) -> Self {
+        Self {
+            resp3,
+            scores: request.scores,
+            payloads: request.payloads,
+            sort_keys: request.sort_keys,
+            content: request.content != Content::None,
+        }
+    }
+
+    pub(super) fn reply(self, answer: Answer) -> Reply {
+        if self.resp3 {
+            Reply::Map(self.map(answer))
+        } else {
+            self.flat(answer)
+        }
+    }
+
+    fn flat(self, answer: Answer) -> Reply {
+        let mut items = Vec::with_capacity(1 + answer.rows.len() * 2);
+        items.push(total(&answer));
+        for row in answer.rows {
+            let parts = self.parts(row);
+            items.push(parts.key);
+            items.extend(parts.score);
+            items.extend(parts.payload);
+            items.extend(parts.sort_key);
+            items.extend(parts.fields);
+        }
+        Reply::Array(items)
+    }
+
+    /// The entries of the RESP3 map.
+    pub(super) fn map(self, answer: Answer) -> Vec<(Reply, Reply)> {
+        let warning = if answer.partial { vec![Reply::bulk(TIMED_OUT)] } else { Vec::new() };
+        let total = total(&answer);
+        let rows = answer.rows.into_iter().map(|row| {
+            let parts = self.parts(row);
+            let mut row = vec![entry("id", parts.key)];
+            row.extend(parts.score.map(|score| entry("score", score)));
+            row.extend(parts.payload.map(|payload| entry("payload", payload)));
+            row.extend(parts.sort_key.map(|key| entry("sortkey", key)));
+            row.extend(parts.fields.map(|fields| entry("extra_attributes", fields)));
+            row.push(entry("values", Reply::Array(Vec::new())));
+            Reply::Map(row)
+        });
+        vec![
+            entry("attributes", Reply::Array(Vec::new())),
+            entry("total_results", total),
+            entry("format", word("STRING")),
+            entry("results", Reply::Array(rows.collect())),
+            entry("warning", Reply::Array(warning)),
+        ]
+    }
+
+    fn parts(self, row: Row) -> Parts {
+        let score = match row.explanation {
+            Some(explanation) => Reply::Array(vec![Reply::Double(row.score), explained(explanation)]),
+            None => Reply::Double(row.score),
+        };
+        Parts {
+            key: Reply::Bulk(row.key),
+            score: self.scores.then_some(score),
+            payload: self.payloads.then(|| row.payload.map_or(Reply::Null, Reply::bulk)),
+            sort_key: self.sort_keys.then(|| row.sort.map_or(Reply::Null, sort_key)),
+            fields: self
+                .content
+                .then(|| Reply::map(row.fields.into_iter().map(|(name, value)| (name, Reply::bulk(value))))),
+        }
+    }
+}
+
+/// What a row shows, in order.
+struct Parts {
+    key: Reply,
+    score: Option<Reply>,
+    payload: Option<Reply>,
+    sort_key: Option<Reply>,
+    fields: Option<Reply>,
+}
+
+fn total(answer: &Answer) -> Reply {
+    Reply::Int(i64::try_from(answer.total).unwrap_or(i64::MAX))
+}
+
+fn word(text: &str) -> Reply {
+    Reply::Status(text.into())
+}
+
+fn entry(key: &str, value: Reply) -> (Reply, Reply) {
+    (word(key), value)
+}
+
+/// A step of a calculation; with the steps below it, a pair.
+fn explained(step: Explanation) -> Reply {
+    let text = Reply::Status(step.text.into_bytes());
+    if step.children.is_empty() {
+        return text;
+    }
+    let below = step.children.into_iter().map(explained).collect();
+    Reply::Array(vec![text, Reply::Array(below)])
+}
+
+/// `#` and a number, or `$` and a text.
+fn sort_key(value: SortValue) -> Reply {
+    Reply::Bulk(match value {
+        SortValue::Number(number) => format!("#{}", shown_number(number)).into_bytes(),
+        SortValue::Text(text) => [b"$", &*text].concat(),
+    })
+}
+
+/// A number with at most 12 significant digits, as C's `%.12g` writes it.
+pub(super) fn shown_number(number: f64) -> String {
+    const DIGITS: i32 = 12;
+    if !number.is_finite() {
+        return if number.is_nan() {
+            "nan".to_owned()
+        } else if number > 0.0 {
+            "inf".to_owned()
+        } else {
+            "-inf".to_owned()
+        };
+    }
+    // The exponent after rounding to so many digits decides on the form.
+    let scientific = format!("{number:.*e}", DIGITS as usize - 1);
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    let short = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if (-4..DIGITS).contains(&exponent) {
+        let decimals = usize::try_from(DIGITS - 1 - exponent).unwrap_or(0);
+        return short(&format!("{number:.decimals$}"));
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{}e{sign}{:02}", short(digits), exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_in_c() {
+        for (number, text) in [
+            (3.0, "3"),
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (1.0 / 3.0, "0.333333333333"),
+            (1e11, "100000000000"),
+            (1e12, "1e+12"),
+            (123_456_789_012_345.0, "1.23456789012e+14"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (999_999_999_999.9, "1e+12"),
+            (0.0, "0"),
+            (f64::NEG_INFINITY, "-inf"),
+        ] {
+            assert_eq!(shown_number(number), text);
+        }
+    }
+
+    fn answer() -> Answer {
+        let row = Row {
+            key: b"k".to_vec(),
+            score: 0.5,
+            explanation: Some(Explanation { text: "a".into(), children: vec![Explanation::leaf("b".into())] }),
+            payload: None,
+            sort: Some(SortValue::Number(7.0)),
+            fields: vec![(b"f"[..].into(), b"v"[..].into())],
+        };
+        Answer { total: 4, rows: vec![row], partial: true }
+    }
+
+    #[test]
+    fn resp2_is_flat() {
+        let request = Request { scores: true, payloads: true, sort_keys: true, ..Request::new(b"q") };
+        let Reply::Array(items) = Shape::new(&request, false).reply(answer()) else { panic!("an array") };
+        let score =
+            Reply::Array(vec![Reply::Double(0.5), Reply::Array(vec![word("a"), Reply::Array(vec![word("b")])])]);
+        let fields = Reply::map([("f", Reply::bulk("v"))]);
+        assert_eq!(items, [Reply::Int(4), Reply::bulk("k"), score, Reply::Null, Reply::bulk("#7"), fields]);
+        let bare = Request { content: Content::None, ..Request::new(b"q") };
+        assert_eq!(Shape::new(&bare, false).reply(answer()), Reply::Array(vec![Reply::Int(4), Reply::bulk("k")]));
+    }
+
+    #[test]
+    fn resp3_is_a_map_that_warns() {
+        let Reply::Map(entries) = Shape::new(&Request::new(b"q"), true).reply(answer()) else { panic!("a map") };
+        let keys: Vec<_> = entries.iter().map(|(key, _)| key.clone()).collect();
+        assert_eq!(keys, ["attributes", "total_results", "format", "results", "warning"].map(word));
+        assert_eq!(entries[4].1, Reply::bulks([TIMED_OUT]));
+    }
+}

@@ -1,0 +1,47 @@
+//! `FT.SEARCH index query [option...]`: documents that match, and the first of them.
+
+use super::options;
+use super::rows::Shape;
+use super::{argument, option};
+use crate::redis::{Command, CommandSpec, Invocation, Job, Lane, Outcome, Pools};
+use crate::reply::Reply;
+use crate::search::{self, Weight};
+use crate::settings;
+use crate::sync::CancelToken;
+
+pub(super) struct Search;
+
+impl Command for Search {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"ft.search",
+        flags: c"readonly",
+        arity: -2,
+        summary: c"Returns documents of an index that match a query.",
+        args: &[argument(c"index"), argument(c"query"), option(c"limit", c"LIMIT"), option(c"sortby", c"SORTBY")],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        start(invocation).unwrap_or_else(|error| Outcome::Reply(Reply::error(error)))
+    }
+}
+
+fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
+    let (index, words) = invocation.args().split_first().ok_or("No index name provided")?;
+    let request = options::request(words)?;
+    let is_resp3 = invocation.is_resp3();
+    let shape = Shape::new(&request, is_resp3);
+    let user = invocation.user();
+    let search = search::Search::arrive(&invocation.held, index, request, user.clone(), false)?;
+    let weight = search.weight();
+    let pool = if weight == Weight::Long { Pools::Long } else { Pools::Workers };
+    let key = search.key(words, user, is_resp3);
+    let run = move |lane: &mut Lane| match search.run(lane) {
+        Ok(answer) => shape.reply(answer),
+        Err(failure) => Reply::error(failure.to_string()),
+    };
+    if weight != Weight::Trifle && invocation.may_block() && !settings::SAFEMODE.is_on() {
+        return Ok(Outcome::Wait(search::board(key, pool, run)));
+    }
+    let job = Job { pool, limit: None, cancel: CancelToken::new(), inline_limit: None, run: Box::new(run) };
+    Ok(if weight == Weight::Trifle { Outcome::Now(job) } else { Outcome::Job(job) })
+}

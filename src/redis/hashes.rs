@@ -1,0 +1,88 @@
+//! What is in some fields of a hash? Read without touching the key: no statistics, no last use, no event.
+
+use std::os::raw::{c_char, c_void};
+
+use redis_module::raw;
+
+use super::entry::bytes_of;
+use super::typed::{KeyName, OpenKey};
+use super::{api, Held};
+
+/// Servers that do not know one of these flags leave it alone.
+const QUIET: u32 = raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOTOUCH | raw::REDISMODULE_OPEN_KEY_NOEFFECTS;
+
+/// The values of these fields, in their order; `None` for one that is missing. `None` as a whole when the key is no hash.
+pub fn read_fields(held: &Held<'_>, key: &[u8], fields: &[Box<[u8]>]) -> Option<Vec<Option<Box<[u8]>>>> {
+    let open = open_hash(held, key)?;
+    Some(fields.iter().map(|field| value(&open, field)).collect())
+}
+
+/// Whether there is a hash of this name.
+pub fn is_hash(held: &Held<'_>, key: &[u8]) -> bool {
+    open_hash(held, key).is_some()
+}
+
+fn open_hash(held: &Held<'_>, key: &[u8]) -> Option<OpenKey> {
+    let open = OpenKey::new(held, &KeyName::new(key), QUIET)?;
+    // SAFETY: an open key.
+    let kind = unsafe { api!(RedisModule_KeyType(open.raw())) } as isize;
+    (kind == raw::REDISMODULE_KEYTYPE_HASH).then_some(open)
+}
+
+fn value(hash: &OpenKey, field: &[u8]) -> Option<Box<[u8]>> {
+    // SAFETY: an open hash; the strings live for the call, the value is ours to free.
+    unsafe {
+        let name = api!(RedisModule_CreateString(std::ptr::null_mut(), field.as_ptr().cast::<c_char>(), field.len()));
+        let mut found: *mut raw::RedisModuleString = std::ptr::null_mut();
+        api!(RedisModule_HashGet(
+            hash.raw(),
+            raw::REDISMODULE_HASH_NONE as i32,
+            name,
+            &mut found as *mut *mut raw::RedisModuleString,
+            std::ptr::null_mut::<raw::RedisModuleString>()
+        ));
+        api!(RedisModule_FreeString(std::ptr::null_mut(), name));
+        if found.is_null() {
+            return None;
+        }
+        let bytes = bytes_of(found).into();
+        api!(RedisModule_FreeString(std::ptr::null_mut(), found));
+        Some(bytes)
+    }
+}
+
+/// A name and a value.
+type Entry = (Box<[u8]>, Box<[u8]>);
+
+/// All fields of a hash with their values, in the order in which the server keeps them; `None` when the key is no hash.
+pub fn read_hash(held: &Held<'_>, key: &[u8]) -> Option<Vec<Entry>> {
+    unsafe extern "C" fn each(
+        _key: *mut raw::RedisModuleKey,
+        field: *mut raw::RedisModuleString,
+        value: *mut raw::RedisModuleString,
+        data: *mut c_void,
+    ) {
+        // SAFETY: the strings live for this call; `data` is the list of the call below.
+        unsafe { (*data.cast::<Vec<Entry>>()).push((bytes_of(field).into(), bytes_of(value).into())) };
+    }
+    let name = KeyName::new(key);
+    let open = OpenKey::new(held, &name, QUIET)?;
+    let mut fields: Vec<Entry> = Vec::new();
+    // SAFETY: an open key; nothing changes it while it is scanned, and the list outlives the scan.
+    unsafe {
+        if api!(RedisModule_KeyType(open.raw())) as isize != raw::REDISMODULE_KEYTYPE_HASH {
+            return None;
+        }
+        let cursor = api!(RedisModule_ScanCursorCreate());
+        let data = std::ptr::from_mut(&mut fields).cast::<c_void>();
+        while api!(RedisModule_ScanKey(open.raw(), cursor, Some(each), data)) != 0 {}
+        api!(RedisModule_ScanCursorDestroy(cursor));
+    }
+    Some(fields)
+}
+
+/// How many keys the chosen database has.
+pub fn key_count(held: &Held<'_>) -> u64 {
+    // SAFETY: the lock is held and the context valid.
+    unsafe { api!(RedisModule_DbSize(held.ctx())) }
+}

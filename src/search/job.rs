@@ -1,0 +1,360 @@
+//! How does a search run, in either lane?
+//!
+//! It arrives on the main thread: the index is found, the query is bound to it, and the number of the
+//! last change is taken. What follows may happen anywhere: waiting until that change is applied, matching
+//! and ranking over the snapshot without any lock, and reading the rows of the page in slices.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use engine::collect::search::{profile, search, Order, Request as Wanted};
+use engine::collect::{Found, Hit};
+use engine::columns::SortValue;
+use engine::cursor::budget::{Budget, Stop as Ended};
+use engine::cursor::profile::Profile;
+use engine::index::{Arrival, Snapshot};
+
+use super::flight::Key;
+use super::load::{in_documents, Loaded, Loader, Reader};
+use super::plan::{Plan, Ranking};
+use super::request::Request;
+use super::rows::Answer;
+use super::snippets::Snippets;
+use super::{cost, registry, SearchIndex, COUNTERS};
+use crate::redis::{read_fields, Held, KeyAccess, Lane};
+use crate::settings;
+use crate::sync::{CancelToken, Stop};
+
+/// A search that has arrived.
+pub struct Search {
+    index: Arc<SearchIndex>,
+    request: Request,
+    plan: Plan,
+    arrival: Arrival,
+    deadline: Option<Instant>,
+    reader: Reader,
+    /// What was measured, when that was asked for.
+    report: Option<RefCell<Report>>,
+}
+
+/// Where the time of a search went (`FT.PROFILE`).
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// From the query's text to its plan.
+    pub planning: Duration,
+    /// Until all changes before the search were applied.
+    pub waiting: Duration,
+    /// Matching and ranking.
+    pub matching: Duration,
+    /// Documents that were ranked for the page.
+    pub ranked: u64,
+    /// Reading documents, and what is done with their texts.
+    pub loading: Duration,
+    /// What each clause did.
+    pub clauses: Profile,
+}
+
+/// How much work a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Less than handing it to a worker.
+    Trifle,
+    /// Such that others may wait for it.
+    Usual,
+    /// Such that others should not.
+    Long,
+}
+
+/// Why a search has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no such index, or it was dropped meanwhile.
+    NoIndex(String),
+    /// Time ran out, and a part is not wanted (`ON_TIMEOUT FAIL`).
+    TimedOut,
+    /// The user may not.
+    Refused(String),
+    /// The job must stop.
+    Stopped(Stop),
+}
+
+impl Failure {
+    /// The failure where no index has this name.
+    pub fn no_index(name: &[u8]) -> Self {
+        Self::NoIndex(String::from_utf8_lossy(name).into_owned())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoIndex(name) => write!(f, "{name}: no such index"),
+            Self::TimedOut => f.write_str(TIMED_OUT),
+            Self::Refused(reason) => f.write_str(reason),
+            Self::Stopped(stop) => write!(f, "ERR the search was stopped: {stop}"),
+        }
+    }
+}
+
+/// The text of a search whose time ran out, as an error or a warning.
+pub const TIMED_OUT: &str = "Timeout limit was reached";
+
+/// The place of `fail` among the words of the option `on-timeout`.
+const ON_TIMEOUT_FAIL: i64 = 1;
+
+/// How often documents that have to be left out are replaced by the next best.
+const REPLACEMENTS: usize = 4;
+
+/// Pages that are small enough to be read on the main thread.
+const SMALL_PAGE: usize = 32;
+
+impl Search {
+    /// Takes a search in on the main thread; one that is to be measured if `profile` is set.
+    ///
+    /// # Errors
+    /// The text for the client.
+    pub fn arrive(
+        held: &Held<'_>,
+        index: &[u8],
+        request: Request,
+        user: Option<String>,
+        profile: bool,
+    ) -> Result<Self, String> {
+        let index = registry::find(held, index).ok_or_else(|| Failure::no_index(index).to_string())?;
+        let begun = Instant::now();
+        let plan = Plan::new(&request, index.view())?;
+        let planning = begun.elapsed();
+        let deadline = request.timeout.and_then(|limit| Instant::now().checked_add(limit));
+        let reader = user.filter(|user| !KeyAccess::of(held, Some(user)).is_ok_and(|access| access.reads_everything()));
+        index.note_dialect(u8::try_from(request.dialect.number()).unwrap_or(1));
+        let arrival = index.documents().arrive();
+        let report = profile.then(|| RefCell::new(Report { planning, ..Report::default() }));
+        Ok(Self { index, request, plan, arrival, deadline, reader, report })
+    }
+
+    /// What makes it the same as another search that is under way.
+    pub fn key(&self, words: &[&[u8]], user: Option<String>, is_resp3: bool) -> Key {
+        Key {
+            places: (Arc::as_ptr(&self.index) as usize, Arc::as_ptr(&self.plan.view) as usize),
+            seq: self.arrival.seq(),
+            words: words.iter().map(|word| word.to_vec()).collect(),
+            user,
+            is_resp3,
+        }
+    }
+
+    /// How much work it is, as far as that can be told at once.
+    pub fn weight(&self) -> Weight {
+        let (trifle, long) = (settings::INLINE_COST.get().unsigned_abs(), settings::LONG_COST.get().unsigned_abs());
+        let Some(snapshot) = self.index.documents().snapshot(&self.arrival) else { return Weight::Usual };
+        let cost = match self.plan.ranking {
+            Ranking::Engine(_) => cost::estimate(&snapshot, &self.plan.node),
+            Ranking::Stored { .. } => u64::MAX,
+        };
+        if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+            COUNTERS.at_once.add();
+            Weight::Trifle
+        } else if cost >= long {
+            COUNTERS.long.add();
+            Weight::Long
+        } else {
+            Weight::Usual
+        }
+    }
+
+    /// Runs the search.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn run(&self, lane: &mut Lane) -> Result<Answer, Failure> {
+        COUNTERS.searches.add();
+        let answer = self.answer(lane)?;
+        if answer.partial {
+            COUNTERS.timed_out.add();
+        }
+        if answer.partial && settings::ON_TIMEOUT.get() == ON_TIMEOUT_FAIL {
+            return Err(Failure::TimedOut);
+        }
+        Ok(answer)
+    }
+
+    /// What was measured, when that was asked for.
+    pub fn report(&self) -> Report {
+        self.report.as_ref().map(|report| report.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Runs `work` and notes how long it took.
+    fn measure<R>(&self, work: impl FnOnce() -> R, note: impl FnOnce(&mut Report, Duration, &R)) -> R {
+        let Some(report) = &self.report else { return work() };
+        let begun = Instant::now();
+        let result = work();
+        note(&mut report.borrow_mut(), begun.elapsed(), &result);
+        result
+    }
+
+    fn answer(&self, lane: &mut Lane) -> Result<Answer, Failure> {
+        let taken = self.measure(
+            || self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline),
+            |report, time, _| report.waiting = time,
+        );
+        let Some(snapshot) = taken.map_err(Failure::Stopped)? else {
+            return Ok(Answer { partial: true, ..Answer::default() });
+        };
+        let loader = Loader {
+            index: &self.index,
+            snapshot: &snapshot,
+            plan: &self.plan,
+            reader: &self.reader,
+            snippets: Snippets::new(&self.request, &self.plan),
+            deadline: self.deadline,
+        };
+        match &self.plan.ranking {
+            Ranking::Engine(order) => self.ranked(lane, &loader, *order),
+            Ranking::Stored { identifier, descending } => self.by_stored(lane, &loader, identifier, *descending),
+        }
+    }
+
+    /// Finds the first `count` matches.
+    fn find(&self, snapshot: &Snapshot, order: Order, count: usize, cancel: &CancelToken) -> Result<Found, Failure> {
+        let ask = || {
+            if cancel.stopped().is_some() || self.index.is_dropped() {
+                Some(Ended::Cancelled)
+            } else {
+                self.deadline.filter(|&deadline| Instant::now() >= deadline).map(|_| Ended::Deadline)
+            }
+        };
+        let wanted = Wanted {
+            payload: self.request.payload.as_deref(),
+            order,
+            scores: self.request.scores,
+            explain: self.request.explain,
+            ..Wanted::best(&self.plan.node, self.request.scorer, count)
+        };
+        let budget = Budget::new(&ask);
+        let found = if self.report.is_some() {
+            let note = |report: &mut Report, time, (found, clauses): &(Found, Profile)| {
+                report.matching += time;
+                report.ranked += found.hits.len() as u64;
+                report.clauses = clauses.clone();
+            };
+            self.measure(|| profile(snapshot, &wanted, &budget), note).0
+        } else {
+            search(snapshot, &wanted, &budget)
+        };
+        cancel.check().map_err(Failure::Stopped)?;
+        if self.index.is_dropped() {
+            return Err(Failure::no_index(self.index.name()));
+        }
+        Ok(found)
+    }
+
+    fn load(&self, lane: &mut Lane, loader: &Loader<'_>, page: Vec<Hit>) -> Result<Loaded, Failure> {
+        self.measure(|| loader.load(lane, page), |report, time, _| report.loading += time)
+    }
+
+    /// The page in the engine's order. What has to be left out is replaced by the next best.
+    fn ranked(&self, lane: &mut Lane, loader: &Loader<'_>, order: Order) -> Result<Answer, Failure> {
+        let (offset, count) = (self.request.offset, self.request.count);
+        let cancel = lane.cancel().clone();
+        let mut wanted = if count == 0 { 0 } else { offset.saturating_add(count) };
+        let mut found = self.find(loader.snapshot, order, wanted, &cancel)?;
+        let mut answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
+        let mut seen = offset;
+        for _ in 0..=REPLACEMENTS {
+            let page: Vec<Hit> = found.hits.drain(..).skip(seen).take(count - answer.rows.len()).collect();
+            seen += page.len();
+            let loaded = self.load(lane, loader, page)?;
+            answer.rows.extend(loaded.rows);
+            answer.partial |= loaded.late;
+            let missing = count - answer.rows.len();
+            if missing == 0 || answer.partial || seen as u64 >= found.total {
+                break;
+            }
+            // More than are missing: where one document has changed others have too.
+            wanted = seen.saturating_add(missing.saturating_mul(2));
+            found = self.find(loader.snapshot, order, wanted, &cancel)?;
+            answer.partial |= found.stopped.is_some();
+        }
+        Ok(answer)
+    }
+
+    /// The page in the order of a stored text: every match is read.
+    fn by_stored(
+        &self,
+        lane: &mut Lane,
+        loader: &Loader<'_>,
+        identifier: &[u8],
+        descending: bool,
+    ) -> Result<Answer, Failure> {
+        let cancel = lane.cancel().clone();
+        let most = settings::MAX_SEARCH_RESULTS.count();
+        let wanted = if self.request.count == 0 { 0 } else { most };
+        let found = self.find(loader.snapshot, Order::Score, wanted, &cancel)?;
+        let mut answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
+        let mut hits = found.hits;
+        if !read_sort_values(lane, loader, identifier, &mut hits)? {
+            answer.partial = true;
+        }
+        arrange(&mut hits, descending);
+        let mut left = hits.into_iter().skip(self.request.offset);
+        while answer.rows.len() < self.request.count {
+            let page: Vec<Hit> = left.by_ref().take(self.request.count - answer.rows.len()).collect();
+            if page.is_empty() {
+                break;
+            }
+            let loaded = self.load(lane, loader, page)?;
+            answer.rows.extend(loaded.rows);
+            answer.partial |= loaded.late;
+            if loaded.late {
+                break;
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Reads the field by which hits are sorted. Returns false when time ran out.
+fn read_sort_values(
+    lane: &mut Lane,
+    loader: &Loader<'_>,
+    identifier: &[u8],
+    hits: &mut [Hit],
+) -> Result<bool, Failure> {
+    let (identifier, mut at) = ([identifier.into()], 0);
+    while at < hits.len() {
+        if loader.is_late() {
+            return Ok(false);
+        }
+        in_documents(lane, |slice| {
+            while let Some(hit) = hits.get_mut(at) {
+                let key = loader.snapshot.key(hit.segment, hit.doc);
+                let value = read_fields(slice.held(), &key, &identifier).and_then(|mut values| values.pop()?);
+                hit.sort = value.map(SortValue::Text);
+                at += 1;
+                if slice.spent() || loader.is_late() {
+                    break;
+                }
+            }
+        })?;
+    }
+    Ok(true)
+}
+
+/// Sorts by value; those without one come last, equals stand by age, in the direction of the sort.
+fn arrange(hits: &mut [Hit], descending: bool) {
+    let text = |hit: &Hit| match &hit.sort {
+        Some(SortValue::Text(text)) => Some(text.clone()),
+        _ => None,
+    };
+    hits.sort_by_cached_key(|hit| (hit.segment, hit.doc));
+    if descending {
+        hits.reverse();
+    }
+    hits.sort_by(|a, b| match (text(a), text(b)) {
+        (Some(a), Some(b)) if descending => b.cmp(&a),
+        (Some(a), Some(b)) => a.cmp(&b),
+        (a, b) => a.is_none().cmp(&b.is_none()),
+    });
+}
