@@ -3,10 +3,10 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build run demo test test-rust test-python lint fmt bench bench-plot test-trixie wheel clean
+.PHONY: help setup build run demo example-query-service test test-rust test-python lint fmt bench bench-plot test-trixie wheel clean
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 24
 
 setup: ## install what is missing (quick when nothing is)
 	@scripts/setup
@@ -19,6 +19,9 @@ run: build ## a server with the module in the foreground (PORT=6379 ARGS="SAFEMO
 
 demo: build ## a finite tour: Python functions and a concurrent scan while PING stays fast
 	@scripts/demo
+
+example-query-service: build ## a finite tour of examples/query_service: backends are killed, nothing is computed twice
+	@scripts/example-query-service
 
 test: test-rust test-python ## Rust tests and python_tests
 

@@ -224,7 +224,7 @@ def test_five_hundred_searches_at_once(server, r, heavy):
     connections = [server.client().connection_pool.get_connection() for _ in range(500)]
     for number, connection in enumerate(connections):
         connection.send_command("FT.SEARCH", "idx", heavy if number % 50 == 0 else "w1", "NOCONTENT", "DIALECT", 2,
-                                "TIMEOUT", 0, "LIMIT", 0, 1)
+                                "TIMEOUT", 0, "LIMIT", 0, number + 1)
     totals = [connection.read_response()[0] for connection in connections]
     assert len(set(totals[1:50])) == 1 and len(set(totals)) == 2
     for connection in connections:
@@ -234,8 +234,10 @@ def test_five_hundred_searches_at_once(server, r, heavy):
 def test_past_the_queues_limit_there_is_a_clear_error(server, r, heavy):
     with config(r, queue_limit=5, inline_cost=0, long_cost=1_000_000_000):
         connections = [server.client().connection_pool.get_connection() for _ in range(40)]
-        for connection in connections:
-            connection.send_command("FT.SEARCH", "idx", heavy, "NOCONTENT", "DIALECT", 2, "TIMEOUT", 0)
+        for number, connection in enumerate(connections):
+            # Identical ones would share a place.
+            words = ["LIMIT", 0, number + 1]
+            connection.send_command("FT.SEARCH", "idx", heavy, "NOCONTENT", "DIALECT", 2, "TIMEOUT", 0, *words)
         replies = []
         for connection in connections:
             try:

@@ -114,13 +114,13 @@ def test_long_searches_do_not_make_short_ones_wait(server, r):
     stop = threading.Event()
     query = " | ".join(f"(common w{n} ~w{n + 1} -w{n + 7})" for n in range(60))
 
-    def long_searches():
+    def long_searches(number):
         client = server.client()
         while not stop.is_set():
-            client.execute_command("FT.SEARCH", "idx", query, "NOCONTENT", "TIMEOUT", 0)
+            client.execute_command("FT.SEARCH", "idx", f"{query} | other{number}", "NOCONTENT", "TIMEOUT", 0)
 
     with config(r, inline_cost=0, long_cost=1000):
-        threads = [threading.Thread(target=long_searches) for _ in range(12)]
+        threads = [threading.Thread(target=long_searches, args=(number,)) for number in range(12)]
         for thread in threads:
             thread.start()
         try:
@@ -133,3 +133,32 @@ def test_long_searches_do_not_make_short_ones_wait(server, r):
             stop.set()
             for thread in threads:
                 thread.join(60)
+
+
+def test_identical_searches_at_once_are_computed_once(server, r):
+    """As many clients as there are get one answer; what one of them does is no concern of the others."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT")
+    pipe = r.pipeline(transaction=False)
+    for n in range(20_000):
+        pipe.hset(f"d:{n}", "t", "common " + " ".join(f"w{n % 100 + k}" for k in range(5)))
+    pipe.execute()
+    query = " | ".join(f"(common w{n} ~w{n + 1} -w{n + 7})" for n in range(90))
+    expected = r.execute_command("FT.SEARCH", "idx", query, "TIMEOUT", 0)
+    r.execute_command("IL.STATS", "RESET")
+    connections = [server.client().connection_pool.get_connection() for _ in range(60)]
+    for number, connection in enumerate(connections):
+        words = ["RETURN", 1, "t"] if number % 10 == 0 else []
+        connection.send_command("FT.SEARCH", "idx", query, "TIMEOUT", 0, *words)
+    # Some do not wait for the answer, the first of all among them.
+    for connection in connections[1:40:3]:
+        connection.disconnect()
+    for number, connection in enumerate(connections):
+        if not 1 <= number < 40 or number % 3 != 1:
+            assert connection.read_response() == expected
+            connection.disconnect()
+    info = server.info_interlock()
+    assert info["searches_shared"] > 20
+    assert info["searches"] + info["searches_shared"] >= 60
+    # After a write it is another moment, and another search.
+    r.hset("d:1", "t", "nothing")
+    assert r.execute_command("FT.SEARCH", "idx", query, "TIMEOUT", 0)[0] == expected[0] - 1

@@ -8,7 +8,7 @@ use crate::dict::pattern::Pattern;
 use crate::dict::Space;
 use crate::index::Snapshot;
 use crate::postings::BLOCK;
-use crate::schema::FieldId;
+use crate::schema::{FieldId, ALL_FIELDS};
 use crate::segment::visible::Visibility;
 use crate::segment::Segment;
 use crate::spellcheck::Vocabulary;
@@ -27,7 +27,7 @@ fn terms(snapshot: &Snapshot, space: Space, pattern: &Pattern, budget: &Budget<'
         let visible = segment.visible(snapshot.seq());
         // Gathered first: while a live dictionary is walked, its lists cannot be asked for.
         let mut found: Vec<Box<[u8]>> = Vec::new();
-        segment.matching(space, pattern, budget, |term| {
+        segment.matching(space, pattern, ALL_FIELDS, budget, |term| {
             if !known.contains(term) {
                 found.push(term.into());
             }

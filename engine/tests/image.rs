@@ -5,10 +5,14 @@ mod model;
 use engine::collect::{search, Request};
 use engine::cursor::budget::Budget;
 use engine::cursor::plan::{Node, NodeKind};
+use engine::dict::pattern::Pattern;
+use engine::dict::suffix::Suffixed;
+use engine::dict::Space;
 use engine::index::document::{DocumentBuilder, Keep};
 use engine::index::{Change, Image, Index, Limits, Restored};
+use engine::schema::FieldMask;
 use engine::score::Scorer;
-use model::{Dice, Model, Stats, NUMBER};
+use model::{Dice, Model, Stats, NUMBER, TAG};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -49,7 +53,13 @@ fn check(index: &Index, model: &Model, dice: &mut Dice) {
     let word = |dice: &mut Dice| Node::term(dice.word().as_bytes());
     for _ in 0..4 {
         let range = engine::columns::numeric::NumericRange::inclusive(2.0, 6.0);
-        let query = match dice.below(5) {
+        let query = match dice.below(6) {
+            5 => Node::new(NodeKind::Expand {
+                space: Space::Text,
+                pattern: Pattern::infix(dice.word().as_bytes()),
+                fields: FieldMask::MAX,
+                limit: 200,
+            }),
             0 => Node::new(NodeKind::All),
             1 => Node::any_of(vec![word(dice), word(dice)]),
             2 => Node::all_of(vec![word(dice), Node::not(word(dice))]),
@@ -75,6 +85,7 @@ proptest! {
     #[test]
     fn what_is_saved_is_read(seed: u64, before in 0u64..900, after in 0u64..200, compact: bool) {
         let (index, mut model, mut dice) = (Index::new(LIMITS), Model::default(), Dice::new(seed));
+        index.keep_suffixes(Suffixed { text: FieldMask::MAX, tags: vec![TAG] });
         change(&index, &mut model, &mut dice, before);
         if compact {
             index.compact();

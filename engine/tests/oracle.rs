@@ -14,6 +14,7 @@ use engine::cursor::budget::Budget;
 use engine::cursor::phrase::Within;
 use engine::cursor::plan::{Node, NodeKind};
 use engine::dict::pattern::Pattern;
+use engine::dict::suffix::Suffixed;
 use engine::dict::Space;
 use engine::index::{Index, Limits, Snapshot};
 use engine::schema::FieldMask;
@@ -32,6 +33,8 @@ enum Op {
     Freeze,
     Maintain,
     Compact,
+    /// Keeps suffixes of the first text field, or of both, and of tags from now on.
+    Suffixes(bool),
     /// Takes a snapshot that is queried at the end.
     Snapshot,
 }
@@ -45,6 +48,7 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         1 => Just(Op::Freeze),
         2 => Just(Op::Maintain),
         1 => Just(Op::Compact),
+        1 => any::<bool>().prop_map(Op::Suffixes),
         1 => Just(Op::Snapshot),
     ];
     vec(op, 1..25)
@@ -148,6 +152,10 @@ fn play(ops: &[Op]) -> (Index, Vec<(Snapshot, Model)>) {
                 index.maintain(&|| false);
             }
             Op::Compact => index.compact(),
+            Op::Suffixes(both) => {
+                let text = if *both { FieldMask::MAX } else { 1 };
+                index.keep_suffixes(Suffixed { text, tags: vec![TAG] });
+            }
             Op::Snapshot => snapshots.push((index.latest(), model.clone())),
         }
     }

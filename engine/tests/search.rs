@@ -2,6 +2,7 @@
 
 mod support;
 
+use engine::dict::suffix::Suffixed;
 use engine::query::{Dialect, Expander, ResolveOptions};
 use engine::schema::{FieldDefinition, FieldKind, PhoneticLanguage, TagOptions, TextOptions};
 use engine::text::StopWords;
@@ -253,6 +254,10 @@ fn suffixes_are_for_fields_that_all_have_them_or_none() {
     shelf.put("a", &[("with", "elephant")]).unwrap();
     shelf.put("b", &[("without", "elephant")]).unwrap();
     let v2 = ResolveOptions { dialect: Dialect::V2, ..Default::default() };
+    let suffixed = Suffixed::of(&shelf.schema);
+    assert_eq!(suffixed, Suffixed { text: shelf.schema.mask_of([b"with"]), tags: vec![] });
+    shelf.index.keep_suffixes(suffixed);
+    shelf.index.compact();
     assert_eq!(shelf.found("@with:*phant"), ["a"]);
     assert_eq!(shelf.found("*leph*"), ["a", "b"]);
     assert_eq!(shelf.found("@without:eleph*"), ["b"]);

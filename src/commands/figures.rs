@@ -60,6 +60,9 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
         list.count(name, counter.load(Ordering::Relaxed));
     }
     list.count("scripts_stuck", crate::gears::stuck() as u64);
+    for (name, counter) in crate::search::COUNTERS.all() {
+        list.count(name, counter.get());
+    }
     list.count("clients_waiting", clients_waiting() as u64);
     list.0
 }
@@ -67,6 +70,7 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
 /// Sets the histograms and counters back to zero; gauges stay.
 pub(crate) fn reset() {
     redis::reset_stats();
+    crate::search::COUNTERS.all().into_iter().for_each(|(_, counter)| counter.reset());
     for (_, counter) in counters() {
         counter.store(0, Ordering::Relaxed);
     }

@@ -106,14 +106,21 @@ impl Pools {
         self.cell().get()
     }
 
+    /// What a thread of the pool does before a job.
+    fn begin(self) {
+        if matches!(self, Pools::Long | Pools::Indexing | Pools::Maintenance) {
+            priority::step_back();
+        }
+    }
+
     fn cell(self) -> &'static OnceCell<Pool> {
         match self {
             Pools::Workers => &WORKERS,
             Pools::Long => &LONG,
             Pools::Python => &PYTHON,
             Pools::Indexing => &INDEXING,
-            Pools::Maintenance => &MAINTENANCE,
             Pools::Scanning => &SCANNING,
+            Pools::Maintenance => &MAINTENANCE,
         }
     }
 }
@@ -206,9 +213,7 @@ pub fn background(
     };
     pool.get().submit(limit, move || {
         let _registered = registered;
-        if matches!(pool, Pools::Indexing | Pools::Maintenance) {
-            priority::step_back();
-        }
+        pool.begin();
         work(&mut Lane::pooled(db, cancel, Client::default()));
     })
 }
@@ -238,12 +243,10 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
     let client = Client::waiting(BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit));
-    let long = job.pool == Pools::Long;
+    let of = job.pool;
     let refused = pool.submit(usize::MAX, move || {
         let _registered = registered;
-        if long {
-            priority::step_back();
-        }
+        of.begin();
         let mut lane = Lane::pooled(db, job.cancel, client.clone());
         let reply = run(job.run, &mut lane);
         drop(lane);

@@ -1,24 +1,24 @@
-//! Who gets a processor when there are not enough? The server's thread before long jobs.
+//! Who gets a processor when there are not enough? The server's thread before long jobs and indexing.
 
 use std::cell::Cell;
 
-/// The niceness of threads for long jobs: the system's scheduler gives them a third of what it gives the server's
-/// thread when both want a processor, and all of it when nobody else does.
-const NICE: i32 = 5;
+/// By how much a thread steps back: the system's scheduler gives it a third of what it gives the server's thread when both
+/// want a processor, and all of it when nobody else does. Not more: clients wait for these threads too.
+const STEP: i32 = 5;
 
 thread_local! {
     static STEPPED_BACK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets this thread step back behind the server's, from now on.
+/// Lets this thread step back behind the server's, once and for ever.
 pub(super) fn step_back() {
     if STEPPED_BACK.replace(true) {
         return;
     }
-    // SAFETY: no memory is involved. On Linux the call is about the calling thread; where it fails the thread
-    // stays what it was.
+    // SAFETY: numbers only. On Linux 0 stands for the calling thread alone; where it fails the thread stays what it was.
     #[cfg(target_os = "linux")]
     unsafe {
-        libc::setpriority(libc::PRIO_PROCESS, 0, NICE);
+        let now = libc::getpriority(libc::PRIO_PROCESS, 0);
+        libc::setpriority(libc::PRIO_PROCESS, 0, now + STEP);
     }
 }

@@ -16,12 +16,13 @@ use engine::cursor::budget::{Budget, Stop as Ended};
 use engine::cursor::profile::Profile;
 use engine::index::{Arrival, Snapshot};
 
+use super::flight::Key;
 use super::load::{in_documents, Loaded, Loader, Reader};
 use super::plan::{Plan, Ranking};
 use super::request::Request;
 use super::rows::Answer;
 use super::snippets::Snippets;
-use super::{cost, registry, SearchIndex};
+use super::{cost, registry, SearchIndex, COUNTERS};
 use crate::redis::{read_fields, Held, KeyAccess, Lane};
 use crate::settings;
 use crate::sync::{CancelToken, Stop};
@@ -133,6 +134,17 @@ impl Search {
         Ok(Self { index, request, plan, arrival, deadline, reader, report })
     }
 
+    /// What makes it the same as another search that is under way.
+    pub fn key(&self, words: &[&[u8]], user: Option<String>, is_resp3: bool) -> Key {
+        Key {
+            places: (Arc::as_ptr(&self.index) as usize, Arc::as_ptr(&self.plan.view) as usize),
+            seq: self.arrival.seq(),
+            words: words.iter().map(|word| word.to_vec()).collect(),
+            user,
+            is_resp3,
+        }
+    }
+
     /// How much work it is, as far as that can be told at once.
     pub fn weight(&self) -> Weight {
         let (trifle, long) = (settings::INLINE_COST.get().unsigned_abs(), settings::LONG_COST.get().unsigned_abs());
@@ -142,8 +154,10 @@ impl Search {
             Ranking::Stored { .. } => u64::MAX,
         };
         if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+            COUNTERS.at_once.add();
             Weight::Trifle
         } else if cost >= long {
+            COUNTERS.long.add();
             Weight::Long
         } else {
             Weight::Usual
@@ -155,7 +169,11 @@ impl Search {
     /// # Errors
     /// Why there is no answer.
     pub fn run(&self, lane: &mut Lane) -> Result<Answer, Failure> {
+        COUNTERS.searches.add();
         let answer = self.answer(lane)?;
+        if answer.partial {
+            COUNTERS.timed_out.add();
+        }
         if answer.partial && settings::ON_TIMEOUT.get() == ON_TIMEOUT_FAIL {
             return Err(Failure::TimedOut);
         }

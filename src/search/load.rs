@@ -13,7 +13,7 @@ use engine::index::Snapshot;
 use super::plan::{hidden, Columns, Plan};
 use super::rows::{Field, Row};
 use super::snippets::Snippets;
-use super::{recheck, Failure, Fields, SearchIndex};
+use super::{recheck, Failure, Fields, SearchIndex, COUNTERS};
 use crate::redis::{read_fields, read_hash, Held, KeyAccess, Lane, Slice};
 use crate::sync::CancelToken;
 
@@ -68,6 +68,7 @@ impl Loader<'_> {
             let read = self.slice(lane, &mut left)?;
             for read in read {
                 if let Some(fields) = &read.changed {
+                    COUNTERS.rechecked.add();
                     if !recheck::matches(&self.plan.node, &read.key, fields) {
                         continue;
                     }

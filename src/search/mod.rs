@@ -9,10 +9,12 @@
 //! and waits until that is applied: it sees all writes before it and none after.
 
 mod cost;
+mod counters;
 pub mod definition;
 pub mod dictionaries;
 mod errors;
 mod filter;
+mod flight;
 mod follow;
 mod index;
 mod job;
@@ -33,7 +35,9 @@ mod snippets;
 mod vocabulary;
 mod work;
 
+pub use counters::COUNTERS;
 pub use errors::{Failures, IndexErrors};
+pub use flight::board;
 pub use index::{SearchIndex, View};
 pub use job::{Failure, Report, Search, Weight, TIMED_OUT};
 pub use plan::Plan;

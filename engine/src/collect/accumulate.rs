@@ -1,83 +1,133 @@
-//! How is a union of many terms scored?
+//! How are documents scored whose value is a sum over terms?
 //!
-//! Looking for the least of a thousand heads for each document costs far more than the documents. So the
-//! terms are taken one after the other: over a stretch of documents each adds its values to an array, and
-//! then the array is read once. Matches are counted on the way.
+//! A document at a time, each term has to be sought for it; of a union of a thousand terms the least of
+//! a thousand heads has to be found as well. That costs far more than the documents. So the terms are taken
+//! one after the other: over a stretch of documents each adds its values to an array, and then the array is
+//! read once.
 
 use super::prune::{Apart, Offer};
 use crate::cursor::term::TermCursor;
 use crate::cursor::window::{Window, WINDOW};
 use crate::cursor::{BoxCursor, Cursor};
-use crate::score::Scale;
+use crate::score::{Leaf, Scale, Scoring};
 use crate::segment::{DocId, END};
 
 /// Terms above which a union is scored this way. Measured: benches/query.rs.
 pub const MANY: usize = 8;
 
+/// Postings that are added in the time in which one term is sought for one document. Measured:
+/// benches/query.rs.
+const SEEK_COST: u64 = 8;
+
 /// Documents whose values are gathered at once: 128 KiB of them, which the second-level cache holds
 /// with room for the terms' blocks.
 const STRETCH: DocId = 16_384;
 
-/// The values of a stretch of documents.
-struct Values {
-    start: DocId,
+/// The terms over which a value is the sum, or of which it is the best.
+pub struct Sum<'c> {
+    terms: Vec<TermCursor<'c>>,
+    /// Where each term is: side by side, so that those that are elsewhere are passed over quickly.
+    heads: Vec<DocId>,
+    /// What every document has besides.
+    constants: Vec<Leaf>,
+    /// Whether the best of the terms counts rather than their sum.
+    best: bool,
+    /// No document is worth more, by [`Scoring::ceiling`]'s reckoning.
+    ceiling: f64,
+    /// The values of a stretch of documents. All 0 between stretches.
     values: Vec<f64>,
+}
+
+impl<'c> Sum<'c> {
+    /// A sum of terms and of leaves that are worth the same for every document.
+    pub fn of(terms: Vec<TermCursor<'c>>, constants: Vec<Leaf>, scoring: &Scoring) -> Self {
+        let ceiling = terms.iter().map(TermCursor::list_bound).sum::<f64>()
+            + constants.iter().map(|leaf| scoring.ceiling(leaf, 1, 0)).sum::<f64>();
+        Self { constants, ceiling, ..Self::of_union(terms, false) }
+    }
+
+    /// What a union of terms is worth: their sum, or the best of them.
+    pub fn of_union(terms: Vec<TermCursor<'c>>, best: bool) -> Self {
+        let heads = terms.iter().map(|term| term.doc()).collect();
+        let values = vec![0.0; STRETCH as usize];
+        Self { terms, heads, constants: Vec::new(), best, ceiling: f64::INFINITY, values }
+    }
+
+    /// Whether adding all postings is cheaper than seeking each term for each of so many documents of a
+    /// window of a segment of `documents`.
+    pub fn is_cheaper_for(&self, matches: u64, documents: DocId) -> bool {
+        let postings: u64 = self.terms.iter().map(|term| term.cost()).sum();
+        let here = postings.saturating_mul(u64::from(WINDOW)) / u64::from(documents.max(WINDOW));
+        here <= matches * SEEK_COST * self.terms.len() as u64
+    }
 }
 
 impl Offer<'_, '_> {
     /// Offers all documents of a union of terms and says how many there are that the query sees. `tree`
     /// gives a cursor that knows how far apart a document's terms stand.
-    pub fn many_terms<'c>(&mut self, mut terms: Vec<TermCursor<'c>>, tree: impl FnOnce() -> BoxCursor<'c>) -> u64 {
-        let mut heads: Vec<DocId> = terms.iter().map(|term| term.doc()).collect();
-        let mut window = Window::default();
-        let mut gathered = Values { start: 0, values: vec![0.0; STRETCH as usize] };
+    pub fn many_terms<'c>(&mut self, terms: Vec<TermCursor<'c>>, tree: impl FnOnce() -> BoxCursor<'c>) -> u64 {
+        let mut sum = Sum::of_union(terms, self.scoring.best_branch());
         let mut apart = Apart::new(tree);
+        let mut window = Window::default();
         let mut total = 0;
         loop {
-            let first = heads.iter().copied().min().unwrap_or(END);
+            let first = sum.heads.iter().copied().min().unwrap_or(END);
             if first >= self.visible.end() {
                 return total;
             }
             window.reset(first / WINDOW * WINDOW);
             let mut start = first / STRETCH * STRETCH;
             while start < window.end().min(self.visible.end()) {
-                let end = start + STRETCH;
-                gathered.start = start;
-                for (term, head) in terms.iter_mut().zip(&mut heads).filter(|(_, head)| **head < end) {
-                    *head = self.gather(term, end, &mut gathered, &mut window);
-                }
-                self.read(&mut gathered, &window, |doc| apart.proximity(doc));
-                start = end;
+                self.gather(&mut sum, start, |docs| window.insert_all(docs));
+                self.read(&mut sum, start, &window, |doc| apart.proximity(doc));
+                start += STRETCH;
             }
             self.visible.restrict(&mut window);
             total += window.count();
         }
     }
 
-    /// Adds the values of one term's documents before `end`, and returns the first one after.
-    fn gather(&self, term: &mut TermCursor<'_>, end: DocId, gathered: &mut Values, window: &mut Window) -> DocId {
-        let leaf = term.leaf();
-        let best = self.scoring.best_branch();
-        let Values { start, values } = gathered;
-        term.each_before(end, |docs, freqs| {
-            window.insert_all(docs);
-            for (&doc, &freq) in docs.iter().zip(freqs) {
-                let scale = if leaf.is_linear() { Scale::default() } else { self.scale(doc) };
-                let value = leaf.value(freq, &scale);
-                let Some(sum) = values.get_mut((doc - *start) as usize) else { continue };
-                *sum = if best { sum.max(value) } else { *sum + value };
-            }
-        })
+    /// Offers the documents of a window, all of which match and are seen, and are worth a sum.
+    pub fn summed_window(&mut self, sum: &mut Sum<'_>, window: &Window, tree: &mut BoxCursor<'_>) {
+        if self.floor().is_some_and(|floor| sum.ceiling <= floor) {
+            return;
+        }
+        let mut start = window.start();
+        while start < window.end().min(self.visible.end()) {
+            self.gather(sum, start, |_| ());
+            self.read(sum, start, window, |doc| if tree.seek(doc) == doc { tree.proximity() } else { 1.0 });
+            sum.values.fill(0.0);
+            start += STRETCH;
+        }
     }
 
-    /// Offers the documents of a stretch and empties it.
-    fn read(&mut self, gathered: &mut Values, window: &Window, mut proximity: impl FnMut(DocId) -> f64) {
-        let Values { start, values } = gathered;
+    /// Adds up the values of a stretch of documents, and leaves it behind.
+    fn gather(&self, sum: &mut Sum<'_>, start: DocId, mut seen: impl FnMut(&[DocId])) {
+        let end = start + STRETCH;
+        let Sum { terms, heads, values, best, .. } = sum;
+        for (term, head) in terms.iter_mut().zip(heads).filter(|(_, head)| **head < end) {
+            let leaf = term.leaf();
+            term.seek(start);
+            *head = term.each_before(end, |docs, freqs| {
+                seen(docs);
+                for (&doc, &freq) in docs.iter().zip(freqs) {
+                    let scale = if leaf.is_linear() { Scale::default() } else { self.scale(doc) };
+                    let value = leaf.value(freq, &scale);
+                    let Some(sum) = values.get_mut((doc - start) as usize) else { continue };
+                    *sum = if *best { sum.max(value) } else { *sum + value };
+                }
+            });
+        }
+    }
+
+    /// Offers the documents of a stretch, and takes their values.
+    fn read(&mut self, sum: &mut Sum<'_>, start: DocId, window: &Window, mut proximity: impl FnMut(DocId) -> f64) {
+        let Sum { constants, values, .. } = sum;
         let mut least = self.least();
-        window.for_each_in(*start, *start + STRETCH, |doc| {
-            let Some(value) = values.get_mut((doc - *start) as usize) else { return };
+        window.for_each_in(start, start + STRETCH, |doc| {
+            let Some(value) = values.get_mut((doc - start) as usize) else { return };
             let scale = self.scale(doc);
-            let tree = std::mem::take(value);
+            let tree = std::mem::take(value) + constants.iter().map(|leaf| leaf.value(1, &scale)).sum::<f64>();
             if self.scoring.result(&scale, tree, 1.0) > least {
                 self.offer_tree(doc, &scale, tree, || proximity(doc));
                 least = self.least();

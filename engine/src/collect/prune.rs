@@ -31,7 +31,7 @@ pub struct Offer<'a, 't> {
 
 impl Offer<'_, '_> {
     /// What a tree must be worth to be looked at, by [`Scoring::ceiling`]'s reckoning: more than this.
-    fn floor(&self) -> Option<f64> {
+    pub(super) fn floor(&self) -> Option<f64> {
         let threshold = unordered(self.top.threshold()?);
         let outer = self.outer();
         // Where every document's score is 0, none is better than those there are.

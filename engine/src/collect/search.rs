@@ -201,9 +201,17 @@ impl<'a> Run<'a, '_> {
             // One tree counts, a second one looks at what the first has found.
             let mut total = 0;
             let mut second = prepared.cursor_for_matches(number);
+            let mut sum = prepared.sum(number);
+            let documents = offer.segment.len();
             each_window(cursor, offer.visible, |window| {
-                total += window.count();
-                offer.window(&mut second, window);
+                let matches = window.count();
+                total += matches;
+                match &mut sum {
+                    Some(sum) if sum.is_cheaper_for(matches, documents) => {
+                        offer.summed_window(sum, window, &mut second)
+                    }
+                    _ => offer.window(&mut second, window),
+                }
             });
             return total;
         }

@@ -68,6 +68,27 @@ pub(super) fn leaves<'b, 'a>(bound: &'b Bound<'a>, terms: &mut Vec<&'b BoundTerm
     Some(())
 }
 
+/// Gathers the terms over which the value of a document that matches is a sum, and leaves that are worth the
+/// same for every such document. `None` when it is something else.
+pub(super) fn addends<'b, 'a>(
+    bound: &'b Bound<'a>,
+    best_branch: bool,
+    terms: &mut Vec<&'b BoundTerm<'a>>,
+    constants: &mut Vec<Leaf>,
+) -> Option<()> {
+    match bound {
+        Bound::All(leaf) | Bound::Filter(_, leaf) | Bound::Ids(_, leaf) => constants.push(*leaf),
+        Bound::Not(_) => {}
+        Bound::Intersect { required, optional, weight: 1.0, .. } => {
+            required.iter().try_for_each(|child| addends(child, best_branch, terms, constants))?;
+            optional.iter().try_for_each(|child| if best_branch { None } else { leaves(child, terms) })?;
+        }
+        Bound::Union { .. } if best_branch => return None,
+        _ => leaves(bound, terms)?,
+    }
+    Some(())
+}
+
 /// What looking up a term in a segment costs, in postings.
 const TERM_COST: u32 = 64;
 
@@ -102,7 +123,7 @@ impl<'a> Binder<'a> {
             NodeKind::Tag { field, value } => self.term(Space::Tag(*field), value, FieldMask::MAX, weight),
             NodeKind::Missing(field) => self.term(Space::Missing(*field), b"", FieldMask::MAX, weight),
             NodeKind::Expand { space, pattern, fields, limit } => {
-                let terms = self.expand(*space, pattern, *limit);
+                let terms = self.expand(*space, pattern, *fields, *limit);
                 let children = terms.iter().map(|term| self.term(*space, term, *fields, 1.0)).collect();
                 union(children, weight, pattern.name())
             }
@@ -164,11 +185,11 @@ impl<'a> Binder<'a> {
     }
 
     /// The first terms in order that match in any segment.
-    fn expand(&self, space: Space, pattern: &Pattern, limit: usize) -> BTreeSet<Box<[u8]>> {
+    fn expand(&self, space: Space, pattern: &Pattern, fields: FieldMask, limit: usize) -> BTreeSet<Box<[u8]>> {
         let mut terms = BTreeSet::new();
         for segment in self.snapshot.segments() {
             let mut here = 0;
-            segment.matching(space, pattern, self.budget, |term| {
+            segment.matching(space, pattern, fields, self.budget, |term| {
                 if here >= limit || self.budget.spend(16) {
                     return false;
                 }

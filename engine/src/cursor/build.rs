@@ -4,18 +4,20 @@
 //! is made for each segment, as often as one is needed.
 
 use super::all::All;
-use super::bind::{bind, leaves, of_segment, Bound, BoundTerm};
+use super::bind::{addends, bind, leaves, of_segment, Bound, BoundTerm};
 use super::budget::Budget;
 use super::filter::{Filter, Predicate};
 use super::ids::Ids;
 use super::intersect::{Clauses, Intersect};
 use super::not::Not;
 use super::optional::Optional;
+use super::phrase::Within;
 use super::plan::Node;
 use super::profile::{Profile, Profiler};
 use super::term::TermCursor;
 use super::union::Union;
 use super::BoxCursor;
+use crate::collect::accumulate::Sum;
 use crate::index::Snapshot;
 use crate::score::{Leaf, Scoring};
 use crate::segment::DocId;
@@ -60,9 +62,31 @@ impl<'a> Prepared<'a> {
     }
 
     /// A cursor over a segment that is only going to be sought at documents known to match: it
-    /// gathers nothing ahead.
+    /// gathers nothing ahead, and does not ask again what has been asked.
     pub fn cursor_for_matches(&self, segment: usize) -> BoxCursor<'a> {
-        self.build(&self.root, segment, 0)
+        self.build_known(&self.root, segment)
+    }
+
+    fn build_known(&self, bound: &Bound<'a>, segment: usize) -> BoxCursor<'a> {
+        let Bound::Intersect { required, optional, weight, .. } = bound else { return self.build(bound, segment, 0) };
+        let mut required: Vec<_> = required.iter().map(|child| self.build_known(child, segment)).collect();
+        if required.len() == 1 && optional.is_empty() && *weight == 1.0 {
+            if let Some(only) = required.pop() {
+                return only;
+            }
+        }
+        let optional = optional.iter().map(|child| self.build(child, segment, 0)).collect();
+        let clauses = Clauses { required, optional, excluded: Vec::new() };
+        let documents = self.snapshot.segment(segment).len();
+        Box::new(Intersect::new(clauses, Within { slop: None, in_order: false }, *weight, documents, self.budget))
+    }
+
+    /// What the documents that are known to match are worth, when that is a sum over terms.
+    pub fn sum(&self, segment: usize) -> Option<Sum<'a>> {
+        let (mut terms, mut constants) = (Vec::new(), Vec::new());
+        addends(&self.root, self.scoring.best_branch(), &mut terms, &mut constants)?;
+        let terms = terms.into_iter().filter_map(|term| self.term(term, segment)).collect();
+        Some(Sum::of(terms, constants, self.scoring))
     }
 
     /// What each document is worth when the whole query is `*`.

@@ -3,11 +3,13 @@
 //! One dictionary holds everything that has a posting list: words, tags of each field, and marks
 //! of missing values. A [`Space`] keeps them apart; it is the first two bytes of every key.
 //! Sealed segments have an FST ([`sealed`]), live ones a hash table and an ordered map ([`live`]);
-//! a [`pattern::Pattern`] walks both in the same way.
+//! a [`pattern::Pattern`] walks both in the same way. Fields that ask for it have their suffixes in order
+//! besides ([`suffix`]).
 
 pub mod live;
 pub mod pattern;
 pub mod sealed;
+pub mod suffix;
 
 use crate::schema::FieldId;
 

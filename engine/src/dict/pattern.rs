@@ -154,6 +154,22 @@ impl Pattern {
         }
     }
 
+    /// Bytes that stand side by side somewhere in every match: as many as are known.
+    pub fn literal_part(&self) -> Vec<u8> {
+        match &self.kind {
+            Kind::Prefix(_) | Kind::Fuzzy(_) => Vec::new(),
+            Kind::Search { literal, .. } => literal.clone(),
+            Kind::Wildcard(tokens) => {
+                let runs = tokens.split(|token| !matches!(token, Token::Byte(_)));
+                let longest = runs.max_by_key(|run| run.len()).unwrap_or(&[]);
+                longest
+                    .iter()
+                    .filter_map(|token| if let Token::Byte(byte) = token { Some(*byte) } else { None })
+                    .collect()
+            }
+        }
+    }
+
     /// Whether a whole term matches.
     pub fn matches(&self, term: &[u8]) -> bool {
         let mut state = self.start();

@@ -18,6 +18,7 @@
 
 use super::snapshot::Pin;
 use super::{keys, Index, Limits, Segment, Seq, State};
+use crate::dict::suffix::Suffixed;
 use crate::sections::{check, FormatError, Sink, Source};
 use crate::segment::build::build;
 use crate::segment::sealed::SealedSegment;
@@ -43,6 +44,7 @@ const PENDING: u8 = 3;
 #[derive(Debug)]
 pub struct Image {
     pin: Arc<Pin>,
+    suffixed: Arc<Suffixed>,
     /// Sealed or frozen.
     segments: Vec<Arc<Segment>>,
     /// The live segment, when it could not be frozen.
@@ -89,8 +91,9 @@ impl Index {
         let pin = self.pin_within(until)?;
         let state = Arc::clone(&*within(until, || self.state.try_read())?);
         drop(writer);
+        let suffixed = Arc::clone(&*within(until, || self.suffixed.try_read())?);
         let live = Some(Arc::clone(&state.live)).filter(|live| !live.is_empty());
-        Some(Image { pin, segments: state.older.clone(), live })
+        Some(Image { pin, suffixed, segments: state.older.clone(), live })
     }
 
     /// As a query's, so that nothing that is visible is merged away before there is a hold on it.
@@ -201,7 +204,7 @@ impl Image {
         match &**segment {
             Segment::Sealed(sealed) => sealed.write(sink, |doc| !self.sees(segment.life(doc))),
             Segment::Live(_) => {
-                let built = build(vec![Arc::clone(segment)], self.seq(), &|| false);
+                let built = build(vec![Arc::clone(segment)], self.seq(), &self.suffixed, &|| false);
                 let built = built.ok_or_else(|| io::Error::other("a segment was given up"))?;
                 let sealed = built.segment();
                 sealed.write(sink, |doc| !self.sees(sealed.docs().life(doc)))

@@ -103,7 +103,7 @@ impl Index {
     /// these, so that the range stays what it is.
     fn rebuild(&self, range: Range<usize>, stop: &dyn Fn() -> bool) -> bool {
         let sources: Vec<Arc<Segment>> = self.state().older[range.clone()].to_vec();
-        let Some(built) = build(sources, self.horizon(), stop) else { return false };
+        let Some(built) = build(sources, self.horizon(), &self.suffixed(), stop) else { return false };
         let buried = self.left_out(&built);
         self.replace(range, built);
         for some in buried.chunks(FORGET_AT_ONCE) {

@@ -5,7 +5,7 @@
 //! background thread ([`Index::maintain`]). Only these wait for one another: two writers, and for a
 //! moment a reader and the writer at the live segment's terms. Queries hold nothing.
 //!
-//! Lock order: writer, keys, state, pins.
+//! Lock order: writer, keys, state, pins, applied.
 
 pub mod document;
 mod image;
@@ -16,6 +16,7 @@ mod snapshot;
 pub use image::{Image, Restored};
 pub use snapshot::{Arrival, Snapshot};
 
+use crate::dict::suffix::Suffixed;
 use crate::postings::Counts;
 use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
@@ -104,6 +105,7 @@ pub struct Index {
     progress: Condvar,
     pins: Pins,
     maintenance: Mutex<()>,
+    suffixed: RwLock<Arc<Suffixed>>,
     documents: AtomicU64,
     total_len: AtomicU64,
 }
@@ -133,9 +135,20 @@ impl Index {
             progress: Condvar::new(),
             pins: Pins::default(),
             maintenance: Mutex::new(()),
+            suffixed: RwLock::default(),
             documents: AtomicU64::new(0),
             total_len: AtomicU64::new(0),
         }
+    }
+
+    /// Says of which fields segments that are built from now on keep suffixes: for
+    /// [`Suffixed::of`] the schema, whenever there is a new one. Without, everything is found too, only slower.
+    pub fn keep_suffixes(&self, suffixed: Suffixed) {
+        *self.suffixed.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(suffixed);
+    }
+
+    fn suffixed(&self) -> Arc<Suffixed> {
+        Arc::clone(&self.suffixed.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The number for the next change. To be called where changes have an order: with the server

@@ -123,6 +123,11 @@ impl ListWriter {
         self.docs.is_empty()
     }
 
+    /// Whether any posting is in one of these fields.
+    pub fn is_in(&self, fields: FieldMask, arena: &Arena) -> bool {
+        self.masks.iter().any(|&mask| arena.masks[mask as usize] & fields != 0)
+    }
+
     /// Writes the list into the arena, becomes empty, and returns the place of its header.
     pub fn finish(&mut self, arena: &mut Arena) -> u64 {
         let offset = arena.bytes.len() as u64;

@@ -12,12 +12,13 @@ use crate::columns::numeric::NumericColumn;
 use crate::columns::sort::SortColumn;
 use crate::columns::Columns;
 use crate::dict::sealed::SealedDict;
-use crate::dict::Space;
+use crate::dict::suffix::{Suffixed, Suffixes, SuffixesBuilder};
+use crate::dict::{is_derived, Prefix, Space};
 use crate::postings::positions::Resume;
 use crate::postings::reader::SealedList;
 use crate::postings::writer::{Arena, ListWriter};
 use crate::postings::{PostingList, BLOCK};
-use crate::schema::FieldId;
+use crate::schema::{FieldId, FieldMask, ALL_FIELDS};
 use fst::Streamer;
 use std::sync::Arc;
 
@@ -31,9 +32,9 @@ pub struct Built {
 }
 
 /// Builds one sealed segment of adjacent ones, leaving out versions that died at or before
-/// `horizon`. Sources that are live must be frozen. `stop` is asked every few thousand postings;
+/// `horizon`, with the suffixes of some fields. Sources that are live must be frozen. `stop` is asked every few thousand postings;
 /// when it says true, the work is given up.
-pub fn build(sources: Vec<Arc<Segment>>, horizon: Seq, stop: &dyn Fn() -> bool) -> Option<Built> {
+pub fn build(sources: Vec<Arc<Segment>>, horizon: Seq, suffixed: &Suffixed, stop: &dyn Fn() -> bool) -> Option<Built> {
     let mut docs = DocTableBuilder::default();
     let mut new_ids = Vec::with_capacity(sources.len());
     for source in &sources {
@@ -50,11 +51,11 @@ pub fn build(sources: Vec<Arc<Segment>>, horizon: Seq, stop: &dyn Fn() -> bool) 
         new_ids.push(ids);
     }
     let mut lists = Lists { arena: Arena::default(), writer: ListWriter::default(), docs: &docs, since_asked: 0, stop };
-    let (dict, words) = lists.merge(&sources, &new_ids)?;
+    let (dict, words, suffixes) = lists.merge(&sources, &new_ids, suffixed)?;
     let mut arena = lists.arena;
     arena.shrink();
     let columns = columns(&sources, &new_ids, docs.len());
-    let segment = SealedSegment { dict, arena, docs: docs.finish(), columns, words };
+    let segment = SealedSegment { dict, arena, docs: docs.finish(), columns, words, suffixes };
     Some(Built { segment, sources, new_ids })
 }
 
@@ -160,8 +161,18 @@ struct Lists<'a> {
 const ASK_EVERY: usize = 16_384;
 
 impl Lists<'_> {
-    fn merge(&mut self, sources: &[Arc<Segment>], new_ids: &[Vec<DocId>]) -> Option<(SealedDict, u64)> {
+    /// Writes all lists. Returns the dictionary, how many of its terms are words, and the suffixes.
+    fn merge(
+        &mut self,
+        sources: &[Arc<Segment>],
+        new_ids: &[Vec<DocId>],
+        suffixed: &Suffixed,
+    ) -> Option<(SealedDict, u64, Vec<(Prefix, Suffixes)>)> {
         let mut words = 0;
+        let text = (suffixed.text != 0).then_some((Space::Text, suffixed.text));
+        let tags = suffixed.tags.iter().map(|&field| (Space::Tag(field), ALL_FIELDS));
+        let mut suffixes: Vec<_> =
+            text.into_iter().chain(tags).map(|(space, fields)| (space, fields, SuffixesBuilder::default())).collect();
         let mut builder = fst::MapBuilder::memory();
         let mut keys: Vec<Keys<'_>> = sources.iter().enumerate().map(|(at, source)| Keys::new(at, source)).collect();
         while let Some(least) = keys.iter().filter_map(|keys| keys.key.as_ref()).min().cloned() {
@@ -174,6 +185,12 @@ impl Lists<'_> {
             if !self.writer.is_empty() {
                 self.since_asked += self.writer.len();
                 words += u64::from(least.starts_with(&Space::Text.prefix()));
+                for (space, fields, suffixes) in &mut suffixes {
+                    let wanted = least.starts_with(&space.prefix()) && self.writer.is_in(*fields, &self.arena);
+                    if wanted && (*space != Space::Text || !is_derived(&least[2..])) {
+                        suffixes.push(&least[2..]);
+                    }
+                }
                 let offset = self.writer.finish(&mut self.arena);
                 builder.insert(&least, offset).expect("keys come in order, each once");
             }
@@ -186,7 +203,14 @@ impl Lists<'_> {
         }
         let mut bytes = builder.into_inner().expect("writing to memory does not fail");
         bytes.shrink_to_fit();
-        Some((SealedDict::new(bytes).expect("the builder's own bytes"), words))
+        let finish = |(space, fields, suffixes): (Space, FieldMask, SuffixesBuilder)| {
+            suffixes.finish(fields, self.stop).map(|suffixes| (space.prefix(), suffixes))
+        };
+        let suffixes: Vec<_> = suffixes.into_iter().filter_map(finish).collect();
+        if (self.stop)() {
+            return None;
+        }
+        Some((SealedDict::new(bytes).expect("the builder's own bytes"), words, suffixes))
     }
 
     fn add(&mut self, list: &PostingList<'_>, new_ids: &[DocId]) {

@@ -7,7 +7,9 @@ use super::sealed::{DocTable, Scores, SealedSegment};
 use super::{DocId, Seq, ALIVE};
 use crate::columns::Columns;
 use crate::dict::sealed::SealedDict;
+use crate::dict::suffix::Suffixes;
 use crate::postings::writer::Arena;
+use crate::schema::FieldMask;
 use crate::sections::{check, check_ends, FormatError, Sink, Source};
 use std::io;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -24,6 +26,11 @@ const KEYS: u8 = 17;
 const PAYLOAD_DOCS: u8 = 18;
 const PAYLOAD_ENDS: u8 = 19;
 const PAYLOADS: u8 = 30;
+const SUFFIXED: u8 = 31;
+const SUFFIX_FIELDS: u8 = 32;
+const SUFFIX_ENDS: u8 = 33;
+const SUFFIX_TEXT: u8 = 34;
+const SUFFIX_ORDER: u8 = 35;
 
 impl SealedSegment {
     /// Writes the segment. Versions for which `dead` is true are dead to who reads it.
@@ -31,6 +38,13 @@ impl SealedSegment {
         let docs = &self.docs;
         sink.put(HEAD, &[u64::from(docs.len()), self.words])?;
         sink.put(DICTIONARY, self.dict.bytes())?;
+        sink.put(SUFFIXED, &self.suffixes.iter().map(|(prefix, _)| u16::from_be_bytes(*prefix)).collect::<Vec<_>>())?;
+        for (_, suffixes) in &self.suffixes {
+            sink.put(SUFFIX_FIELDS, &[suffixes.fields])?;
+            sink.put(SUFFIX_ENDS, &suffixes.ends)?;
+            sink.put(SUFFIX_TEXT, &suffixes.text)?;
+            sink.put(SUFFIX_ORDER, &suffixes.order)?;
+        }
         self.arena.write(sink)?;
         sink.put(LENGTHS, &docs.lens)?;
         sink.put(MAX_FREQS, &docs.max_freqs)?;
@@ -65,10 +79,14 @@ impl SealedSegment {
         let words = head[1];
         let dict = SealedDict::new(source.take(DICTIONARY)?);
         let dict = dict.map_err(|_| FormatError::Inconsistent("a dictionary is not one"))?;
+        let mut suffixes = Vec::new();
+        for prefix in source.take::<u16>(SUFFIXED)? {
+            suffixes.push((prefix.to_be_bytes(), read_suffixes(source)?));
+        }
         let arena = Arena::read(source)?;
         let docs = DocTable::read(source, count, born)?;
         let columns = Columns::read(source, count)?;
-        Ok(Self { dict, arena, docs, columns, words })
+        Ok(Self { dict, arena, docs, columns, words, suffixes })
     }
 }
 
@@ -100,6 +118,16 @@ impl DocTable {
         let dead = bits.iter().map(|&word| AtomicU64::new(word)).collect();
         Ok(Self { lens, max_freqs, scores, born, died, dead, deaths, key_ends, keys, payloads })
     }
+}
+
+fn read_suffixes(source: &mut Source<'_>) -> Result<Suffixes, FormatError> {
+    let fields: Box<[FieldMask]> = source.take_exactly(SUFFIX_FIELDS, 1)?;
+    let ends: Box<[u32]> = source.take(SUFFIX_ENDS)?.into();
+    let text: Box<[u8]> = source.take(SUFFIX_TEXT)?.into();
+    let order: Box<[u32]> = source.take(SUFFIX_ORDER)?.into();
+    check_ends(&ends, text.len())?;
+    check(order.iter().all(|&at| (at as usize) < text.len()), "a suffix begins after all terms")?;
+    Ok(Suffixes { fields: fields[0], ends, text, order })
 }
 
 type Payloads = Box<[(DocId, Box<[u8]>)]>;

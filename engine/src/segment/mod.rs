@@ -16,7 +16,7 @@ use crate::cursor::budget::Budget;
 use crate::dict::pattern::Pattern;
 use crate::dict::Space;
 use crate::postings::{Counts, PostingList};
-use crate::schema::FieldId;
+use crate::schema::{FieldId, FieldMask};
 use live::LiveSegment;
 use sealed::SealedSegment;
 use visible::Visibility;
@@ -115,11 +115,18 @@ impl Segment {
     }
 
     /// Calls `visit` with the terms of a space that match, in order, until it says false or the budget is
-    /// used up.
-    pub fn matching(&self, space: Space, pattern: &Pattern, budget: &Budget<'_>, visit: impl FnMut(&[u8]) -> bool) {
+    /// used up. Words that are in none of `fields` may be among them or not.
+    pub fn matching(
+        &self,
+        space: Space,
+        pattern: &Pattern,
+        fields: FieldMask,
+        budget: &Budget<'_>,
+        visit: impl FnMut(&[u8]) -> bool,
+    ) {
         match self {
             Self::Live(segment) => segment.matching(space, pattern, budget, visit),
-            Self::Sealed(segment) => segment.dict.matching(space, pattern, budget, visit),
+            Self::Sealed(segment) => segment.matching(space, pattern, fields, budget, visit),
         }
     }
 

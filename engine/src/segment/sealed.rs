@@ -5,9 +5,14 @@
 
 use super::{DocFacts, DocId, Memory, Seq, ALIVE};
 use crate::columns::Columns;
+use crate::cursor::budget::Budget;
+use crate::dict::pattern::Pattern;
 use crate::dict::sealed::SealedDict;
+use crate::dict::suffix::Suffixes;
+use crate::dict::{Prefix, Space};
 use crate::postings::reader::SealedList;
 use crate::postings::writer::Arena;
+use crate::schema::FieldMask;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// An immutable segment.
@@ -19,11 +24,28 @@ pub struct SealedSegment {
     pub(crate) columns: Columns,
     /// Terms that are words or derived from some.
     pub(crate) words: u64,
+    /// By space.
+    pub(crate) suffixes: Vec<(Prefix, Suffixes)>,
 }
 
 impl SealedSegment {
     pub(super) fn list(&self, key: &[u8]) -> Option<SealedList<'_>> {
         self.dict.get(key).map(|offset| SealedList::new(&self.arena, offset))
+    }
+
+    pub(super) fn matching(
+        &self,
+        space: Space,
+        pattern: &Pattern,
+        fields: FieldMask,
+        budget: &Budget<'_>,
+        visit: impl FnMut(&[u8]) -> bool,
+    ) {
+        let suffixes = self.suffixes.iter().find(|(prefix, _)| *prefix == space.prefix()).map(|(_, suffixes)| suffixes);
+        match suffixes.filter(|suffixes| suffixes.serve(pattern, fields)) {
+            Some(suffixes) => suffixes.matching(pattern, budget, visit),
+            None => self.dict.matching(space, pattern, budget, visit),
+        }
     }
 
     /// The document table.
@@ -42,7 +64,7 @@ impl SealedSegment {
         Memory {
             postings,
             positions,
-            dictionary: self.dict.memory(),
+            dictionary: self.dict.memory() + self.suffixes.iter().map(|(_, suffixes)| suffixes.memory()).sum::<usize>(),
             documents: self.docs.memory(),
             columns: columns.numeric.iter().map(|(_, column)| column.memory()).sum::<usize>()
                 + columns.geo.iter().map(|(_, column)| column.memory()).sum::<usize>(),

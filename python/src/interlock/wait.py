@@ -21,9 +21,10 @@ def _default_timeout(connection: type) -> Optional[float]:
     """The socket timeout of connections that were given none: redis-py has one since version 8, and a client made
     with `from_url` does not show it."""
     for base in connection.__mro__:
-        parameter = inspect.signature(base.__init__).parameters.get("socket_timeout")
+        parameter = inspect.signature(vars(base).get("__init__", object)).parameters.get("socket_timeout")
         if parameter is not None:
-            return parameter.default
+            default: Optional[float] = parameter.default
+            return default
     return None
 
 

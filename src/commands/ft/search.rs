@@ -3,9 +3,10 @@
 use super::options;
 use super::rows::Shape;
 use super::{argument, option};
-use crate::redis::{Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use crate::redis::{Command, CommandSpec, Invocation, Job, Lane, Outcome, Pools};
 use crate::reply::Reply;
 use crate::search::{self, Weight};
+use crate::settings;
 use crate::sync::CancelToken;
 
 pub(super) struct Search;
@@ -27,18 +28,20 @@ impl Command for Search {
 fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
     let (index, words) = invocation.args().split_first().ok_or("No index name provided")?;
     let request = options::request(words)?;
-    let shape = Shape::new(&request, invocation.is_resp3());
-    let search = search::Search::arrive(&invocation.held, index, request, invocation.user(), false)?;
+    let is_resp3 = invocation.is_resp3();
+    let shape = Shape::new(&request, is_resp3);
+    let user = invocation.user();
+    let search = search::Search::arrive(&invocation.held, index, request, user.clone(), false)?;
     let weight = search.weight();
-    let job = Job {
-        pool: if weight == Weight::Long { Pools::Long } else { Pools::Workers },
-        limit: None,
-        cancel: CancelToken::new(),
-        inline_limit: None,
-        run: Box::new(move |lane| match search.run(lane) {
-            Ok(answer) => shape.reply(answer),
-            Err(failure) => Reply::error(failure.to_string()),
-        }),
+    let pool = if weight == Weight::Long { Pools::Long } else { Pools::Workers };
+    let key = search.key(words, user, is_resp3);
+    let run = move |lane: &mut Lane| match search.run(lane) {
+        Ok(answer) => shape.reply(answer),
+        Err(failure) => Reply::error(failure.to_string()),
     };
+    if weight != Weight::Trifle && invocation.may_block() && !settings::SAFEMODE.is_on() {
+        return Ok(Outcome::Wait(search::board(key, pool, run)));
+    }
+    let job = Job { pool, limit: None, cancel: CancelToken::new(), inline_limit: None, run: Box::new(run) };
     Ok(if weight == Weight::Trifle { Outcome::Now(job) } else { Outcome::Job(job) })
 }
