@@ -123,7 +123,8 @@ def test_page(new_server, page, tmp_path):
 def test_links_lead_somewhere():
     """Relative links of the pages, and of the pages at the root."""
     broken = []
-    for page in [*PAGES, ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
+    examples = (ROOT / "examples").rglob("*.md")
+    for page in [*PAGES, *examples, ROOT / "python/README.md", ROOT / "ARCHITECTURE.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]:
         text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
         for target in re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text):
             if not re.match(r"\w+:", target) and not (page.parent / target).exists():

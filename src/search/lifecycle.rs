@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::definition::{self, Created};
 use super::{registry, scan, SearchIndex};
-use crate::redis::{background, call, key_count, replicate, Alarm, Held, Lane, Pools};
+use crate::redis::{background, call, is_hash, key_count, replicate, Alarm, Held, Lane, Pools};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
 
@@ -73,7 +73,10 @@ pub fn drop_with_documents(lane: &mut Lane, index: &Arc<SearchIndex>) -> Result<
         lane.slice(|slice| {
             while !slice.spent() {
                 let Some(key) = keys.next() else { break };
-                unlink(slice.held(), key.into());
+                // What has taken its name meanwhile is no document.
+                if is_hash(slice.held(), &key) {
+                    unlink(slice.held(), key.into());
+                }
             }
         })?;
     }
