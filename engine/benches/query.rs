@@ -18,6 +18,7 @@ use engine::columns::numeric::NumericRange;
 use engine::cursor::budget::Budget;
 use engine::cursor::plan::{Node, NodeKind};
 use engine::dict::pattern::Pattern;
+use engine::dict::suffix::Suffixed;
 use engine::dict::Space;
 use engine::index::document::{DocumentBuilder, Keep};
 use engine::index::{Change, Index, Limits};
@@ -136,6 +137,7 @@ fn queries(bench: &mut Criterion) {
         ("phrase", Node::phrase(&[b"new", b"york"])),
         ("prefix", expand(Pattern::prefix(b"waq"))),
         ("infix", expand(Pattern::infix(b"aqz"))),
+        ("suffix", expand(Pattern::suffix(b"qz"))),
         ("fuzzy", expand(Pattern::fuzzy(b"heavi", 1))),
         ("fuzzy 2", expand(Pattern::fuzzy(b"waqzt", 2))),
         ("range", Node::new(NodeKind::Range(NUMBER, NumericRange::inclusive(100_000.0, 200_000.0)))),
@@ -158,6 +160,16 @@ fn queries(bench: &mut Criterion) {
         let node = term("heavy");
         let request = Request { order: Order::By(sort), scores: false, ..Request::best(&node, Scorer::Bm25Std, 10) };
         group.bench_function(format!("heavy sorted by {name}"), |bench| {
+            bench.iter(|| black_box(search(&snapshot, &request, &Budget::unlimited())));
+        });
+    }
+    index.keep_suffixes(Suffixed { text: FieldMask::MAX, tags: vec![TAG] });
+    index.compact();
+    let snapshot = index.latest();
+    for (name, pattern) in [("infix", Pattern::infix(b"aqz")), ("suffix", Pattern::suffix(b"qz"))] {
+        let query = expand(pattern);
+        let request = Request::best(&query, Scorer::Bm25Std, 10);
+        group.bench_function(format!("{name} with suffixes"), |bench| {
             bench.iter(|| black_box(search(&snapshot, &request, &Budget::unlimited())));
         });
     }

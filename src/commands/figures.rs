@@ -19,11 +19,29 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
     list.summary("main_wait_us", &lock.main_wait);
     list.count("hand_overs", lock.yields);
     list.count("hand_overs_missed", lock.forced);
-    for (name, pool) in [("workers", Pools::Workers), ("long", Pools::Long), ("python", Pools::Python)] {
+    for (name, pool) in [
+        ("workers", Pools::Workers),
+        ("long", Pools::Long),
+        ("python", Pools::Python),
+        ("indexing", Pools::Indexing),
+        ("scanning", Pools::Scanning),
+        ("maintenance", Pools::Maintenance),
+    ] {
         // Asking must not start the threads of a pool that nobody uses.
         let pool = pool.started();
         list.count(&format!("{name}_queued"), pool.map_or(0, Pool::queued) as u64);
         list.count(&format!("{name}_running"), pool.map_or(0, Pool::running) as u64);
+    }
+    let search = crate::search::registry::totals();
+    for (name, count) in [
+        ("indexes", search.indexes),
+        ("index_documents", search.documents),
+        ("index_failures", search.failures),
+        ("index_memory", search.memory),
+        ("index_queue", search.queued),
+        ("index_queue_bytes", search.queued_bytes),
+    ] {
+        list.count(name, count);
     }
     let python = crate::python::registry().map(|registry| registry.stats()).unwrap_or_default();
     for (name, count) in [

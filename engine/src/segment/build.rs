@@ -51,7 +51,7 @@ pub fn build(sources: Vec<Arc<Segment>>, horizon: Seq, suffixed: &Suffixed, stop
         new_ids.push(ids);
     }
     let mut lists = Lists { arena: Arena::default(), writer: ListWriter::default(), docs: &docs, since_asked: 0, stop };
-    let (dict, words, suffixes) = lists.merge(&sources, &new_ids, suffixed)?;
+    let Terms { dict, words, suffixes } = lists.merge(&sources, &new_ids, suffixed)?;
     let mut arena = lists.arena;
     arena.shrink();
     let columns = columns(&sources, &new_ids, docs.len());
@@ -157,17 +157,19 @@ struct Lists<'a> {
     stop: &'a dyn Fn() -> bool,
 }
 
+/// What a segment knows of its terms apart from their lists.
+struct Terms {
+    dict: SealedDict,
+    words: u64,
+    suffixes: Vec<(Prefix, Suffixes)>,
+}
+
 /// Postings written between questions whether to stop: about a millisecond.
 const ASK_EVERY: usize = 16_384;
 
 impl Lists<'_> {
-    /// Writes all lists. Returns the dictionary, how many of its terms are words, and the suffixes.
-    fn merge(
-        &mut self,
-        sources: &[Arc<Segment>],
-        new_ids: &[Vec<DocId>],
-        suffixed: &Suffixed,
-    ) -> Option<(SealedDict, u64, Vec<(Prefix, Suffixes)>)> {
+    /// Writes all lists.
+    fn merge(&mut self, sources: &[Arc<Segment>], new_ids: &[Vec<DocId>], suffixed: &Suffixed) -> Option<Terms> {
         let mut words = 0;
         let text = (suffixed.text != 0).then_some((Space::Text, suffixed.text));
         let tags = suffixed.tags.iter().map(|&field| (Space::Tag(field), ALL_FIELDS));
@@ -210,7 +212,7 @@ impl Lists<'_> {
         if (self.stop)() {
             return None;
         }
-        Some((SealedDict::new(bytes).expect("the builder's own bytes"), words, suffixes))
+        Some(Terms { dict: SealedDict::new(bytes).expect("the builder's own bytes"), words, suffixes })
     }
 
     fn add(&mut self, list: &PostingList<'_>, new_ids: &[DocId]) {
