@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from ft import documents, found, info
-from helpers import config, in_background, in_lua, wait_until
+from helpers import PingWatch, config, in_background, in_lua, wait_until
 
 
 def create(client, *prefixes, name="i", extra=()):
@@ -88,6 +88,27 @@ def test_goes(r, way):
         r.delete("d:1")
     r.hset("d:1", "t", "again")
     assert documents(r, "i") == 2
+
+
+def test_fields_that_expire(server, r):
+    if server.version() < (7, 4):
+        pytest.skip("fields expire since Redis 7.4")
+    create(r, "d:")
+    r.hset("d:1", mapping={"t": "hello", "n": 1})
+    r.hset("d:2", "t", "hello")
+    for key in ("d:1", "d:2"):
+        r.execute_command("HPEXPIRE", key, 20, "FIELDS", 1, "t")
+    wait_until(lambda: found(r, "i", "hello") == (0, set()))
+    assert found(r, "i") == (1, {"d:1"})
+
+
+def test_a_document_of_megabytes_is_indexed_while_others_are_served(server, r):
+    create(r, "d:")
+    text = " ".join(f"w{n % 100_000}" for n in range(700_000))
+    with PingWatch(server) as watch:
+        r.hset("d:1", "t", text + " zebra")
+        wait_until(lambda: found(r, "i", "zebra") == (1, {"d:1"}), seconds=60)
+    assert watch.percentile(90) < 0.25, "its words were not read on the server's thread"
 
 
 def test_moved_back_from_another_database(server, r):
