@@ -17,7 +17,7 @@ impl Command for Explain {
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        explained(invocation, |text| Reply::bulk(text)).unwrap_or_else(|error| Outcome::Reply(Reply::error(error)))
+        explained(invocation, Reply::bulk).unwrap_or_else(|error| Outcome::Reply(Reply::error(error)))
     }
 }
 
