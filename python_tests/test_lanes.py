@@ -1,9 +1,12 @@
 """One job, two lanes: what a command answers does not depend on how it came."""
 
+import threading
+import time
+
 import pytest
 import redis
 
-from helpers import LANES, config, fill, in_all_lanes, in_lane, jobs_running, plain, wait_until
+from helpers import LANES, config, fill, in_all_lanes, in_lane, in_multi, jobs_running, plain, wait_until
 
 SCRIPTS = {
     "nothing": "x = 1",
@@ -102,3 +105,34 @@ def test_effects_survive_in_the_aof(new_server):
         pipe.execute()
     server.restart(save=False)
     assert server.client().get("counter") == b"6"
+
+
+def test_workers_go_on_while_the_main_thread_is_never_idle(server, r):
+    """Python in transactions, one after the other: the lock is free for a microsecond now and then."""
+    stop = threading.Event()
+    spin = "import time\nend = time.perf_counter() + 0.02\nwhile time.perf_counter() < end: pass"
+
+    def keep_busy():
+        client = server.client(socket_timeout=60)
+        while not stop.is_set():
+            in_multi(client, "RG.PYEXECUTE", spin, "SCOPE", "script")
+
+    def work():
+        client = server.client(socket_timeout=60)
+        for _ in range(10):
+            script = "for _ in range(5): execute('INCR', 'n')"
+            client.execute_command("RG.PYEXECUTE", script, "SCOPE", "script", "TIMEOUT", "60000")
+
+    busy = [threading.Thread(target=keep_busy) for _ in range(6)]
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    start = time.monotonic()
+    for thread in busy + workers:
+        thread.start()
+    for thread in workers:
+        thread.join(60)
+    took = time.monotonic() - start
+    stop.set()
+    for thread in busy:
+        thread.join(60)
+    assert r.get("n") == b"400"
+    assert took < 30

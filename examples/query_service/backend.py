@@ -165,7 +165,7 @@ if __name__ == "__main__":
     parser.add_argument("--key", type=pathlib.Path, help="this backend's secret key, if it is elsewhere")
     parser.add_argument("--lease", type=float, default=2.0, help="seconds until work of a killed backend moves on")
     parser.add_argument("--ttl", type=float, default=3600.0, help="seconds that a result is kept")
-    parser.add_argument("--threads", type=int, default=4, help="queries that run at the same time")
+    parser.add_argument("--threads", type=int, default=32, help="queries that run here at the same time")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     try:
         asyncio.run(main(parser.parse_args()))

@@ -54,26 +54,27 @@ def complete(name: str, args: dict[str, Any]) -> dict[str, Any]:
     query = QUERIES.get(name)
     if query is None:
         raise ValueError(f"there is no query '{name}', only {', '.join(QUERIES)}")
-    signature = inspect.signature(query)
-    try:
-        bound = signature.bind(None, **args)
-    except TypeError as error:
-        raise ValueError(f"{name}: {error}") from None
-    bound.apply_defaults()
-    return {parameter: _value(name, parameter, signature.parameters[parameter].annotation, value)
-            for parameter, value in bound.kwargs.items()}
+    _work, *parameters = inspect.signature(query).parameters.values()
+    names = [parameter.name for parameter in parameters]
+    for given in args:
+        if given not in names:
+            raise ValueError(f"{name}: there is no argument '{given}', only {', '.join(names)}")
+    # An argument that was left out and one that was given its default are the same question.
+    return {parameter.name: _value(name, parameter, args.get(parameter.name, parameter.default)) for parameter in parameters}
 
 
-def _value(name: str, parameter: str, kind: str, value: Any) -> Any:
-    if type(value) not in ACCEPTED[kind]:
-        raise ValueError(f"{name}: {parameter} must be of type {kind}, not {value!r}")
-    if kind != "float":
+def _value(name: str, parameter: inspect.Parameter, value: Any) -> Any:
+    if value is parameter.empty:
+        raise ValueError(f"{name}: argument '{parameter.name}' is missing")
+    if type(value) not in ACCEPTED[parameter.annotation]:
+        raise ValueError(f"{name}: {parameter.name} must be of type {parameter.annotation}, not {value!r}")
+    if parameter.annotation != "float":
         return value
     try:
-        # 1 and 1.0 are the same question.
+        # 1 and 1.0 are the same question, too.
         return float(value)
     except OverflowError:
-        raise ValueError(f"{name}: {parameter} is too large") from None
+        raise ValueError(f"{name}: {parameter.name} is too large") from None
 
 
 def key(name: str, args: dict[str, Any]) -> str:

@@ -21,8 +21,18 @@ PACKAGE = HERE.parent.parent / "python" / "src"
 class Service:
     """An API and backends beside a server that runs already. Everything ends with the `with` block."""
 
-    def __init__(self, redis_url: str, folder: pathlib.Path, *, clients: list[str], backends: list[str], lease: float = 2.0):
-        self.redis_url, self.keys, self.lease = redis_url, folder / "keys", lease
+    def __init__(
+        self,
+        redis_url: str,
+        folder: pathlib.Path,
+        *,
+        clients: list[str],
+        backends: list[str],
+        lease: float = 2.0,
+        threads: int = 32,
+    ):
+        self.redis_url, self.keys = redis_url, folder / "keys"
+        self.backend_options = [f"--lease={lease}", f"--threads={threads}"]
         self.log = folder / "log"
         self.names = backends
         self.processes: dict[str, subprocess.Popen[str]] = {}
@@ -49,7 +59,7 @@ class Service:
 
     def start_backends(self, *names: str) -> None:
         for name in names:
-            self.start(name, "backend.py", name, f"--api={self.addresses[keys.BACKENDS]}", f"--lease={self.lease}")
+            self.start(name, "backend.py", name, f"--api={self.addresses[keys.BACKENDS]}", *self.backend_options)
         for name in names:
             self.ready(name)
 

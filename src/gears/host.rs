@@ -31,7 +31,7 @@ impl RunHost {
 
 impl Host for RunHost {
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
-        match self.door.slice(|slice| redis::call(slice.held(), &argv)) {
+        match self.door.errand(|slice| redis::call(slice.held(), &argv)) {
             Ok(Reply::Error(text)) => Err(text),
             Ok(reply) => Ok(reply),
             Err(denied) => Err(denied.to_string().into_bytes()),

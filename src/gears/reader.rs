@@ -49,14 +49,14 @@ impl RecordSource for KeysSource {
         match &mut self.state {
             State::One(key) => {
                 if let Some(key) = key.take() {
-                    let record = self.door.slice(|slice| record(slice, key, None, read_value));
+                    let record = self.door.errand(|slice| record(slice, key, None, read_value));
                     batch.push(record.map_err(|denied| denied.to_string())?);
                 }
             }
             State::Scan { cursor, pattern, found, more } => {
                 while batch.len() < WORTHWHILE && (*more || !found.is_empty()) {
                     self.door
-                        .slice(|slice| {
+                        .errand(|slice| {
                             fill(slice, cursor, pattern, found, more);
                             while let Some((key, kind)) = found.pop_front() {
                                 batch.push(record(slice, key, kind, read_value));

@@ -74,27 +74,32 @@ fn pause() {
     }
 }
 
-/// Takes the lock, however long that takes. Called by the worker whose turn it is.
-pub(super) fn acquire() {
+/// Takes the lock, however long that takes, unless `done` comes first. Called by the worker whose turn it is.
+/// Whether it was taken.
+pub(super) fn acquire_unless(done: &dyn Fn() -> bool) -> bool {
     if try_lock() {
-        return;
+        return true;
     }
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread::current());
     // Never 0, which stands for nobody.
     SINCE.store(EPOCH.elapsed().as_nanos() as u64 | 1, Ordering::SeqCst);
-    loop {
+    let taken = loop {
+        if done() {
+            break false;
+        }
         thread::park_timeout(LOOK_EVERY);
         // Without a call one look is enough: the main thread may be busy for long, and needs the processor more.
-        if try_lock() || (CALL.load(Ordering::Acquire) != ANSWER.load(Ordering::Relaxed) && try_until_quiet()) {
-            break;
+        if try_lock() || (CALL.load(Ordering::Acquire) != ANSWER.load(Ordering::Relaxed) && try_until_quiet(done)) {
+            break true;
         }
-    }
+    };
     SINCE.store(0, Ordering::SeqCst);
     *WORKER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    taken
 }
 
-/// Tries until nobody has called for a while. Whether the lock was taken.
-fn try_until_quiet() -> bool {
+/// Tries until nobody has called for a while, or it is `done`. Whether the lock was taken.
+fn try_until_quiet(done: &dyn Fn() -> bool) -> bool {
     let mut answered = ANSWER.load(Ordering::Relaxed);
     let mut end = Instant::now() + TRY_FOR;
     loop {
@@ -106,7 +111,7 @@ fn try_until_quiet() -> bool {
             answered = call;
             ANSWER.store(call, Ordering::Release);
             end = Instant::now() + TRY_FOR;
-        } else if Instant::now() >= end {
+        } else if done() || Instant::now() >= end {
             return false;
         }
         pause();

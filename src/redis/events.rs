@@ -10,7 +10,7 @@ use once_cell::sync::OnceCell;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, blocked, contend, dispatch, lock, log, Held, Level};
+use super::{api, blocked, contend, dispatch, errand, lock, log, Held, Level};
 
 /// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
 pub type Shutdown = fn();
@@ -94,8 +94,12 @@ unsafe extern "C" fn on_event_loop(
     _data: *mut c_void,
 ) {
     match subevent {
-        raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP => lock::main_entered(),
+        raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP => {
+            errand::round_begins();
+            lock::main_entered();
+        }
         raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => {
+            guarded(errand::round_ends);
             guarded(blocked::deliver);
             contend::main_leaves();
         }

@@ -20,6 +20,11 @@ impl Held<'_> {
         Self { ctx, _lifetime: PhantomData }
     }
 
+    /// The same proof once more.
+    pub(super) fn again(&self) -> Held<'_> {
+        Held { ctx: self.ctx, _lifetime: PhantomData }
+    }
+
     pub(super) fn ctx(&self) -> *mut raw::RedisModuleCtx {
         self.ctx
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
-use super::{lock, BlockedReply, Held, LockGuard};
+use super::{errand, lock, BlockedReply, Held, LockGuard};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::{CancelToken, Stop};
@@ -77,6 +77,16 @@ pub enum Denied {
     OtherThread,
     /// The lock can't be had on this thread.
     NoLock,
+}
+
+impl Denied {
+    /// The same for the job's own thread with its own open door, on a database that was checked when the command came.
+    fn stop(self) -> Stop {
+        match self {
+            Denied::Stopped(stop) => stop,
+            Denied::Closed | Denied::OtherThread | Denied::NoLock => Stop::Aborted,
+        }
+    }
 }
 
 impl fmt::Display for Denied {
@@ -149,11 +159,15 @@ impl Lane {
     /// # Errors
     /// Why the job must stop; `work` was not run then.
     pub fn slice<R>(&mut self, work: impl FnOnce(&Slice<'_>) -> R) -> Result<R, Stop> {
-        self.door.slice(work).map_err(|denied| match denied {
-            Denied::Stopped(stop) => stop,
-            // The job's own thread, its own open door, and a database checked when the command came.
-            Denied::Closed | Denied::OtherThread | Denied::NoLock => Stop::Aborted,
-        })
+        self.door.slice(work).map_err(Denied::stop)
+    }
+
+    /// As [`Lane::slice`], for work that is short and the same on any thread: see [`Door::errand`].
+    ///
+    /// # Errors
+    /// Why the job must stop; `work` was not run then.
+    pub fn errand<R: Send>(&mut self, work: impl FnOnce(&Slice<'_>) -> R + Send) -> Result<R, Stop> {
+        self.door.errand(work).map_err(Denied::stop)
     }
 }
 
@@ -186,6 +200,29 @@ impl Door {
             let end = guard.taken() + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
             Ok(work(&Slice { held: guard.held(), end: Some(end), cancel: &self.cancel }))
         })
+    }
+
+    /// As [`Door::slice`], for work that is short and the same on any thread: where the main thread is busy all the time
+    /// it does the work itself, since it has the lock.
+    ///
+    /// # Errors
+    /// Why not; `work` was not run then.
+    pub fn errand<R: Send>(&self, work: impl FnOnce(&Slice<'_>) -> R + Send) -> Result<R, Denied> {
+        if self.inline.is_some() || holds_kept() {
+            return self.slice(work);
+        }
+        self.check()?;
+        let (mut work, mut result) = (Some(work), None);
+        errand::run(self.db, &mut |held, taken| {
+            // While it waited, the reason to go on may have gone.
+            let checked = self.check();
+            let end = taken + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
+            let held = held.again();
+            let slice = Slice { held, end: Some(end), cancel: &self.cancel };
+            result = work.take().map(|work| checked.map(|()| work(&slice)));
+        })
+        .map_err(|_| Denied::NoLock)?;
+        result.unwrap_or(Err(Denied::NoLock))
     }
 
     /// Takes the lock and keeps it on this thread until [`Door::release`]. In the inline lane it is held anyway.

@@ -91,6 +91,13 @@ pub fn reset_stats() {
     STATS.forced.store(0, Ordering::Relaxed);
 }
 
+/// A piece of work was done under the lock for a worker that had waited for it.
+pub(super) fn record_slice(waited: Duration, held: Duration) {
+    STATS.worker_wait.record(waited);
+    STATS.hold.record(held);
+    ACTIVITY.fetch_add(1, Ordering::Relaxed);
+}
+
 pub(super) fn record_main_wait(wait: Duration) {
     STATS.main_wait.record(wait);
 }
@@ -115,26 +122,34 @@ impl LockGuard {
     /// # Errors
     /// When this thread holds the lock already (it would wait for itself for ever), or there is no such database.
     pub fn take(db: i32) -> Result<Self, String> {
+        let guard = Self::take_unless(db, &|| false)?;
+        guard.ok_or_else(|| "ERR the server's lock was not taken".to_owned())
+    }
+
+    /// As [`LockGuard::take`]; `None` once `done` says that it is not needed any more. Whoever makes that true unparks
+    /// this thread.
+    pub(super) fn take_unless(db: i32, done: &dyn Fn() -> bool) -> Result<Option<Self>, String> {
         if held_here() {
             return Err("ERR this thread holds the server's lock already".to_owned());
         }
         let asked = Instant::now();
         let wanting = contend::Wanting::new();
-        let turn = TURNSTILE.enter();
-        contend::acquire();
+        let Some(turn) = TURNSTILE.enter_unless(done) else { return Ok(None) };
+        if !contend::acquire_unless(done) {
+            return Ok(None);
+        }
         drop(wanting);
         let taken = Instant::now();
         STATS.worker_wait.record(taken - asked);
         HOLDS.set(true);
         let guard = Self { ctx: Context::get(), taken, turn: Some(turn), _not_send: std::marker::PhantomData };
         guard.held().select(db)?;
-        Ok(guard)
+        Ok(Some(guard))
     }
 
     /// The proof.
     pub fn held(&self) -> Held<'_> {
-        // SAFETY: the lock is held until `self` is dropped, and the context belongs to `self`.
-        unsafe { Held::new(self.ctx.0) }
+        self.ctx.held()
     }
 
     /// When the lock was taken.
@@ -295,8 +310,8 @@ pub(super) fn set_module_ctx(ctx: *mut raw::RedisModuleCtx) {
     MODULE_CTX.store(ctx, Ordering::Release);
 }
 
-/// A detached context of a worker's own, so that the chosen database is not shared with anybody.
-struct Context(*mut raw::RedisModuleCtx);
+/// A detached context of one user, so that the chosen database is not shared with anybody.
+pub(super) struct Context(*mut raw::RedisModuleCtx);
 
 // SAFETY: a context is used by one thread at a time; `SPARE` hands it on under its mutex.
 unsafe impl Send for Context {}
@@ -305,10 +320,18 @@ static SPARE: Mutex<Vec<Context>> = Mutex::new(Vec::new());
 
 impl Context {
     /// A spare one or a new one. Called with the lock held, as making one requires.
-    fn get() -> Self {
+    pub(super) fn get() -> Self {
         let spare = SPARE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         // SAFETY: the lock is held, and the module's context is valid.
         spare.unwrap_or_else(|| Self(unsafe { api!(RedisModule_GetDetachedThreadSafeContext(module_ctx())) }))
+    }
+}
+
+impl Context {
+    /// The proof. Contexts are in use only while the lock is held.
+    pub(super) fn held(&self) -> Held<'_> {
+        // SAFETY: see above; the context lives as long as `self`.
+        unsafe { Held::new(self.0) }
     }
 }
 

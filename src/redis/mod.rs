@@ -14,6 +14,7 @@ mod clients;
 mod contend;
 mod dispatch;
 mod entry;
+mod errand;
 mod events;
 mod filter;
 mod fork;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::definition::{self, Created};
 use super::{registry, scan, SearchIndex};
-use crate::redis::{background, call, is_hash, key_count, replicate, Alarm, Held, Lane, Pools};
+use crate::redis::{background, call, is_hash, replicate, Alarm, Held, Lane, Pools};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
 
@@ -23,9 +23,7 @@ pub fn create(held: &Held<'_>, name: &[u8], words: &[&[u8]]) -> Result<(), Strin
     let created: Created = definition::parse(words)?;
     let skip = created.definition.skip_initial_scan;
     let index = SearchIndex::new(name, created);
-    // A scan of nothing would only look again at what is written before it begins.
-    let is_empty = !held.is_loading() && key_count(held) == 0;
-    if registry::add(held, Arc::clone(&index)) && !skip && !is_empty {
+    if registry::add(held, Arc::clone(&index)) && !skip {
         scan::start(held, &index);
     }
     watch_temporary(held);

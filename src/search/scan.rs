@@ -6,12 +6,13 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use engine::index::Snapshot;
 
 use super::{follow, registry, SearchIndex};
 use crate::redis::{background, is_hash, key_count, Held, KeysCursor, Lane, Pools};
+use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
 /// Bytes that wait to be indexed, past which the scan waits for the indexing threads.
@@ -56,7 +57,16 @@ pub(super) fn start(held: &Held<'_>, index: &Arc<SearchIndex>) {
     if held.is_loading() {
         index.scan().waiting.store(true, Ordering::Release);
     } else {
-        launch(index);
+        let mut walk = Walk::default();
+        let running = begin(index);
+        // What a single slice can do is done at once: an index of few keys is ready when it is made.
+        if held.db() == 0 {
+            let end = Instant::now() + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
+            walk.step(held, index, || Instant::now() >= end);
+        }
+        if !walk.is_done() {
+            launch(running, move |running, lane| walk.run(running, lane));
+        }
     }
 }
 
@@ -64,7 +74,11 @@ pub(super) fn start(held: &Held<'_>, index: &Arc<SearchIndex>) {
 pub(super) fn start_waiting(held: &Held<'_>) {
     for index in registry::all(held) {
         if index.scan().waiting.load(Ordering::Acquire) {
-            launch(&index);
+            let check = index.scan().check.lock().unwrap_or_else(PoisonError::into_inner).take();
+            launch(begin(&index), move |running, lane| match check {
+                Some(pending) => look_over(running, pending, lane),
+                None => Walk::default().run(running, lane),
+            });
         }
     }
 }
@@ -77,22 +91,21 @@ pub(super) fn check(index: &Arc<SearchIndex>, pending: Vec<Box<[u8]>>) {
     scan.waiting.store(true, Ordering::Release);
 }
 
-/// Under the server's lock.
-fn launch(index: &Arc<SearchIndex>) {
+/// The next scan of an index; one that runs already gives up. Under the server's lock.
+fn begin(index: &Arc<SearchIndex>) -> Running {
     let scan = index.scan();
     let number = scan.number.fetch_add(1, Ordering::AcqRel) + 1;
     scan.seen.store(0, Ordering::Relaxed);
     scan.running.store(true, Ordering::Release);
     scan.waiting.store(false, Ordering::Release);
-    let check = scan.check.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let running = Running { index: Arc::clone(index), number };
+    Running { index: Arc::clone(index), number }
+}
+
+fn launch(running: Running, work: impl FnOnce(&Running, &mut Lane) -> Result<(), Stop> + Send + 'static) {
     // A refusal means that the server shuts down.
     let _ = background(Pools::Scanning, 0, CancelToken::new(), move |lane| {
         // A stop needs nobody to be told: there is a later scan, or no index, or no server.
-        let _ = match check {
-            Some(pending) => look_over(&running, pending, lane),
-            None => run(&running, lane),
-        };
+        let _ = work(&running, lane);
     });
 }
 
@@ -122,47 +135,68 @@ impl Drop for Running {
     }
 }
 
-fn run(running: &Running, lane: &mut Lane) -> Result<(), Stop> {
-    let index = &running.index;
-    let mut cursor = KeysCursor::new();
-    let mut names: Vec<Box<[u8]>> = Vec::new();
-    let mut more = true;
-    while more || !names.is_empty() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
-        let seen = lane.slice(|slice| {
-            running.check()?;
-            let held = slice.held();
-            index.scan().total.store(key_count(held), Ordering::Relaxed);
-            let view = index.view();
-            let (mut seen, mut changes) = (0, Vec::new());
-            while !slice.spent() {
-                if let Some(name) = names.pop() {
-                    // A key that is no hash any more was seen to go.
-                    if let Some(update) = follow::read(held, &view, &name) {
-                        changes.push((name, update));
-                    }
-                } else if more {
-                    more = cursor.next_bucket(held, &mut |key| {
-                        seen += 1;
-                        if key.kind() == Some("hash") && belongs(index, key.name) && !key.expired(now) {
-                            names.push(key.name.into());
-                        }
-                    });
-                } else {
-                    break;
-                }
-            }
-            follow::push(index, changes);
-            Ok(seen)
-        })??;
-        index.scan().seen.fetch_add(seen, Ordering::Relaxed);
-        while index.queue().bytes() > PAUSE_ABOVE {
-            running.check()?;
-            lane.cancel().check()?;
-            std::thread::sleep(PAUSE);
-        }
+/// How far a scan of the whole keyspace has come.
+struct Walk {
+    cursor: KeysCursor,
+    /// Keys that were met and not read yet.
+    names: Vec<Box<[u8]>>,
+    more: bool,
+}
+
+impl Default for Walk {
+    fn default() -> Self {
+        Self { cursor: KeysCursor::new(), names: Vec::new(), more: true }
     }
-    Ok(())
+}
+
+impl Walk {
+    fn is_done(&self) -> bool {
+        !self.more && self.names.is_empty()
+    }
+
+    /// Goes on in slices until it is done.
+    fn run(mut self, running: &Running, lane: &mut Lane) -> Result<(), Stop> {
+        let index = &running.index;
+        while !self.is_done() {
+            lane.slice(|slice| {
+                running.check()?;
+                self.step(slice.held(), index, || slice.spent());
+                Ok(())
+            })??;
+            while index.queue().bytes() > PAUSE_ABOVE {
+                running.check()?;
+                lane.cancel().check()?;
+                std::thread::sleep(PAUSE);
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on until it is done or `spent` says true.
+    fn step(&mut self, held: &Held<'_>, index: &Arc<SearchIndex>, spent: impl Fn() -> bool) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
+        index.scan().total.store(key_count(held), Ordering::Relaxed);
+        let view = index.view();
+        let (mut seen, mut changes) = (0, Vec::new());
+        while !self.is_done() && !spent() {
+            if let Some(name) = self.names.pop() {
+                // A key that is no hash any more was seen to go.
+                if let Some(update) = follow::read(held, &view, &name) {
+                    changes.push((name, update));
+                }
+            } else {
+                let names = &mut self.names;
+                self.more = self.cursor.next_bucket(held, &mut |key| {
+                    seen += 1;
+                    if key.kind() == Some("hash") && belongs(index, key.name) && !key.expired(now) {
+                        names.push(key.name.into());
+                    }
+                });
+            }
+        }
+        follow::push(index, changes);
+        index.scan().seen.fetch_add(seen, Ordering::Relaxed);
+    }
 }
 
 /// See [`check`].

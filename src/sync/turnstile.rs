@@ -38,22 +38,31 @@ impl Turnstile {
         Self { state: Mutex::new(State { taken: false, waiting: VecDeque::new() }) }
     }
 
-    /// Waits for this thread's turn.
-    pub fn enter(&self) -> Turn<'_> {
+    /// Waits for this thread's turn, unless `done` comes first; whoever makes that true unparks this thread.
+    pub fn enter_unless(&self, done: impl Fn() -> bool) -> Option<Turn<'_>> {
         let waiter = {
             let mut state = self.state();
             if !state.taken {
                 state.taken = true;
-                return Turn { turnstile: self };
+                return Some(Turn { turnstile: self });
             }
             let waiter = Arc::new(Waiter { thread: thread::current(), called: AtomicBool::new(false) });
             state.waiting.push_back(Arc::clone(&waiter));
             waiter
         };
         while !waiter.called.load(Ordering::Acquire) {
+            if done() {
+                let mut state = self.state();
+                let place = state.waiting.iter().position(|other| Arc::ptr_eq(other, &waiter));
+                if place.and_then(|place| state.waiting.remove(place)).is_some() {
+                    return None;
+                }
+                // It is called just now, and has the turn.
+                break;
+            }
             thread::park();
         }
-        Turn { turnstile: self }
+        Some(Turn { turnstile: self })
     }
 
     /// How many threads wait for their turn.
@@ -89,12 +98,12 @@ mod tests {
     fn one_at_a_time_and_in_order_of_arrival() {
         static GATE: Turnstile = Turnstile::new();
         let order = Arc::new(Mutex::new(Vec::new()));
-        let first = GATE.enter();
+        let first = GATE.enter_unless(|| false);
         let threads: Vec<_> = (0..5)
             .map(|number| {
                 let order = Arc::clone(&order);
                 let thread = thread::spawn(move || {
-                    let _turn = GATE.enter();
+                    let _turn = GATE.enter_unless(|| false);
                     order.lock().expect("no panic").push(number);
                 });
                 while GATE.waiting() <= number {
@@ -109,6 +118,24 @@ mod tests {
             thread.join().expect("no panic");
         }
         assert_eq!(*order.lock().expect("no panic"), [0, 1, 2, 3, 4]);
-        drop(GATE.enter());
+        drop(GATE.enter_unless(|| false));
+    }
+
+    #[test]
+    fn who_is_done_leaves_the_line() {
+        static GATE: Turnstile = Turnstile::new();
+        static DONE: AtomicBool = AtomicBool::new(false);
+        let first = GATE.enter_unless(|| false);
+        let wait = || GATE.enter_unless(|| DONE.load(Ordering::Acquire)).is_some();
+        let thread = thread::spawn(wait);
+        while GATE.waiting() == 0 {
+            thread::yield_now();
+        }
+        DONE.store(true, Ordering::Release);
+        thread.thread().unpark();
+        assert!(!thread.join().expect("no panic"));
+        assert_eq!(GATE.waiting(), 0);
+        drop(first);
+        assert!(GATE.enter_unless(|| false).is_some());
     }
 }

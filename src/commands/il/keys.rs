@@ -94,7 +94,7 @@ fn find(request: &Request, user: Option<&str>, lane: &mut Lane) -> Result<Vec<Re
     let mut more = true;
     while more && found.len() < request.limit {
         batch.clear();
-        more = lane.slice(|slice| scan_slice(&mut cursor, slice, request, user, &mut batch)).map_err(stopped)??;
+        more = lane.errand(|slice| scan_slice(&mut cursor, slice, request, user, &mut batch)).map_err(stopped)??;
         for key in batch.keys() {
             if found.len() == request.limit {
                 break;
