@@ -25,6 +25,8 @@ pub enum Outcome {
     Reply(Reply),
     /// Run a job and answer with what it returns.
     Job(Job),
+    /// The same, but atomically in any case: on the server's thread.
+    AtOnce(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
 }
@@ -50,7 +52,7 @@ pub struct Wait {
     /// Told when the client times out or goes.
     pub cancel: CancelToken,
     /// Takes over the duty to answer.
-    pub register: Box<dyn FnOnce(BlockedReply) + Send>,
+    pub register: Box<dyn FnOnce(&Held<'_>, BlockedReply) + Send>,
     /// What to answer where the client may not be blocked.
     pub otherwise: Reply,
 }
@@ -193,10 +195,10 @@ pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
         Outcome::Reply(reply) => answer(&invocation.held, &reply),
         Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
-        Outcome::Job(job) => inline(job, invocation),
+        Outcome::Job(job) | Outcome::AtOnce(job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
-            (wait.register)(blocked);
+            (wait.register)(&invocation.held, blocked);
         }
         Outcome::Wait(wait) => answer(&invocation.held, &wait.otherwise),
     }
@@ -222,6 +224,11 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     });
     // The job was dropped with the duty to answer: the client has its error.
     let _ = refused;
+}
+
+/// Runs `work` here and now, under the lock that the caller holds.
+pub fn at_once<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut Lane) -> R) -> R {
+    work(&mut Lane::inline(held, cancel))
 }
 
 fn inline(job: Job, invocation: &Invocation<'_>) {

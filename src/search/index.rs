@@ -236,12 +236,7 @@ impl SearchIndex {
     }
 
     /// As [`SearchIndex::catch_up`], but only until `deadline`. Returns whether all are applied.
-    fn catch_up_until(
-        &self,
-        arrival: &Arrival,
-        cancel: &CancelToken,
-        deadline: Option<Instant>,
-    ) -> Result<bool, Stop> {
+    fn catch_up_until(&self, arrival: &Arrival, cancel: &CancelToken, deadline: Option<Instant>) -> Result<bool, Stop> {
         while self.documents.applied() < arrival.seq() {
             cancel.check()?;
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
