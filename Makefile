@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-.PHONY: help setup build run demo test test-rust test-python lint fmt bench bench-plot test-trixie clean
+.PHONY: help setup build run demo test test-rust test-python lint fmt bench bench-plot test-trixie wheel clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -39,6 +39,9 @@ bench: build ## the measurements that the documentation quotes (N=1000000 keys)
 
 test-trixie: ## python_tests in a Debian trixie root: Python 3.13, Redis 8, Valkey 8 (as root)
 	@scripts/test-trixie
+
+wheel: setup ## the Python package interlock-redis, as dist/*.whl
+	@scripts/wheel
 
 clean: ## what was built (not the test environments)
 	@cargo clean

@@ -31,6 +31,12 @@ def documents(client, index):
     return int(info(client, index)["num_docs"])
 
 
+def found(client, index, query="*"):
+    """The keys of the documents that match, and the number that FT.SEARCH says."""
+    reply = client.execute_command("FT.SEARCH", index, query, "NOCONTENT", "LIMIT", 0, 100_000)
+    return reply[0], {key.decode() for key in reply[1:]}
+
+
 def names(client):
     return set(text(client.execute_command("FT._LIST")))
 

@@ -1,23 +1,16 @@
 """Does FT.CREATE make an index, or say in known words why not? And FT.DROPINDEX, FT._LIST."""
 
+import time
+
 import pytest
 import redis
 
+from ft import documents, error_of, info, names, plain
 from helpers import in_lua, in_multi, wait_until
 
 
 def create(client, name, *words):
     return client.execute_command("FT.CREATE", name, *words)
-
-
-def names(client):
-    return {name.decode() for name in client.execute_command("FT._LIST")}
-
-
-def error_of(client, *words):
-    with pytest.raises(redis.ResponseError) as error:
-        client.execute_command(*words)
-    return str(error.value)
 
 
 def test_create_list_drop(r, r3):
@@ -93,3 +86,38 @@ def test_flushall_drops_indexes_and_flushing_another_database_does_not(server, r
     create(r, "i", "SCHEMA", "t", "TEXT")
     other.flushall()
     assert names(r) == set()
+
+
+def test_a_temporary_index_goes_with_its_documents_when_nobody_uses_it(r):
+    create(r, "t", "PREFIX", 1, "d:", "TEMPORARY", 2, "SCHEMA", "t", "TEXT")
+    create(r, "kept", "PREFIX", 1, "e:", "SCHEMA", "t", "TEXT")
+    r.hset("d:1", "t", "x")
+    r.hset("e:1", "t", "x")
+    assert r.execute_command("FT.DEBUG", "TTL", "t") in (1, 2)
+    assert error_of(r, "FT.DEBUG", "TTL", "kept") == "Index is not temporary"
+    assert error_of(r, "FT.DEBUG", "TTL", "no") == "Unknown index name"
+    wait_until(lambda: names(r) == {"kept"})
+    wait_until(lambda: r.keys("*") == [b"e:1"])
+
+
+def test_use_puts_off_the_end_of_a_temporary_index(r):
+    create(r, "t", "PREFIX", 1, "d:", "TEMPORARY", 2, "SCHEMA", "t", "TEXT")
+    for n in range(30):
+        r.hset("d:1", "t", f"x{n}")
+        time.sleep(0.1)
+    assert names(r) == {"t"}
+
+
+def test_filter(r):
+    create(r, "i", "PREFIX", 1, "d:", "FILTER", "@n > 5 && startswith(@__key, 'd:a')", "SCHEMA", "t", "TEXT", "num", "AS", "n", "NUMERIC")
+    assert error_of(r, "FT.CREATE", "j", "FILTER", "@n >", "SCHEMA", "t", "TEXT") == "Invalid expression"
+    r.hset("d:a1", "num", 6)
+    r.hset("d:a2", "num", 5)
+    r.hset("d:b1", "num", 7)
+    r.hset("d:a3", "t", "no number")
+    assert documents(r, "i") == 1
+    r.hset("d:a2", "num", 50)
+    r.hset("d:a1", "num", 1)
+    r.hset("d:a3", "num", 9)
+    assert documents(r, "i") == 2
+    assert plain(info(r, "i")["index_definition"])["filter"] == "@n > 5 && startswith(@__key, 'd:a')"

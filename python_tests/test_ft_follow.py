@@ -11,7 +11,7 @@ import time
 import pytest
 import redis
 
-from ft import documents, info
+from ft import documents, found, info
 from helpers import config, in_background, in_lua, wait_until
 
 
@@ -254,14 +254,10 @@ class Model:
         except redis.ResponseError:
             pass
 
-    def expected(self, prefix):
-        """Living hashes whose `n`, if any, is a number."""
-        count = 0
-        for key in self.keys:
-            if key.startswith(prefix) and self.r.type(key) == b"hash":
-                n = self.r.hget(key, "n")
-                count += n != b"bad"
-        return count
+    def expected(self):
+        """Living hashes whose `n`, if any, is a number; with their words."""
+        hashes = {key: self.r.hgetall(key) for key in self.keys if self.r.type(key) == b"hash"}
+        return {key: fields.get(b"t") for key, fields in hashes.items() if fields.get(b"n") != b"bad"}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -274,6 +270,11 @@ def test_random_operations_against_a_model(r, seed):
         for _ in range(25):
             model.step()
         time.sleep(0.003)  # What must expire does so now, when it is looked at.
-        expected = {"d": model.expected("d:"), "all": model.expected("")}
-        expected["e"] = model.expected("e:") + model.expected("d:1")
-        assert {name: documents(r, name) for name in ("d", "e", "all")} == expected
+        expected = model.expected()
+        for name, prefixes in (("d", ("d:",)), ("e", ("e:", "d:1")), ("all", ("",))):
+            keys = {key for key in expected if key.startswith(prefixes)}
+            assert found(r, name) == (len(keys), keys)
+            assert documents(r, name) == len(keys)
+        for word in ("hello", "x", "lua", "python"):
+            keys = {key for key, text in expected.items() if text == word.encode()}
+            assert found(r, "all", word) == (len(keys), keys)

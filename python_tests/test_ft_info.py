@@ -154,6 +154,7 @@ def test_dictionaries(r):
 
 
 def test_config(r, r3):
+    r.config_set("search.timeout", 500)
     assert r.execute_command("FT.CONFIG", "GET", "timeout") == [[b"TIMEOUT", b"500"]]
     assert r3.execute_command("FT.CONFIG", "GET", "TIMEOUT") == {b"TIMEOUT": b"500"}
     assert r.execute_command("FT.CONFIG", "GET", "NONSENSE") == []

@@ -260,10 +260,6 @@ def test_never_two_owners_and_nobody_is_forgotten(new_server, crashes):
     assert total > 20, f"only {total} ownerships (seed {SEED})"
 
 
-@pytest.mark.skipif(
-    "INTERLOCK_FUZZ_SECONDS" not in os.environ,
-    reason="fails now and then: a grant and CLIENT UNBLOCK in one turn of the event loop (README, Limits)",
-)
 def test_killed_and_unblocked_clients(new_server):
     """Clients are killed and unblocked by others all the time; they come back and clean up after themselves."""
     server = new_server()

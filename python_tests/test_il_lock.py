@@ -300,6 +300,22 @@ def test_client_unblock(server, r):
     assert calls[0].reply() == b"PONG"
 
 
+def test_a_turn_and_client_unblock_in_one_round_of_the_event_loop(server, r):
+    """The server forgets such a client, unless it is told of the turn at the very end of its round."""
+    for n in range(5):
+        lock(r, "l", "me")
+        call = Call(server, "IL.LOCK", "l", f"owner {n}", "WAIT", 0)
+        waiting_for(r, "l", 1)
+        with r.pipeline(transaction=False) as pipe:
+            pipe.execute_command("IL.UNLOCK", "l", "me")
+            pipe.execute_command("CLIENT", "UNBLOCK", call.id)
+            assert pipe.execute() == [0, 1]
+        assert call.reply()[1] == 1
+        call.connection.send_command("PING")
+        assert call.reply() == b"PONG"
+        assert unlock(r, "l", f"owner {n}") == 0
+
+
 def test_a_client_that_is_killed_or_goes_leaves_the_line(server, r):
     lock(r, "l", "me")
     calls = []

@@ -1,6 +1,7 @@
 """IL.STATS and INFO interlock: the numbers that show what the module did to the server."""
 
 import contextlib
+import pathlib
 import time
 
 import pytest
@@ -116,3 +117,12 @@ def test_main_thread_waits_little_under_eight_workers(new_server):
         stop.append(True)
     assert info["main_wait_us_p50"] < 1000, info
     assert served > 300, "the main thread starves"
+
+
+def test_looking_starts_no_pool(new_server):
+    server = new_server()
+    r = server.client()
+    assert r.execute_command("IL.STATS") and r.info("search_interlock")
+    threads = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm")
+    names = {name.read_text().strip() for name in threads}
+    assert "il-probe" in names and not names & {"il-worker", "il-long", "il-python"}

@@ -1,5 +1,6 @@
 """How does a script end that does not want to? By its limit, by abort, by its client's going, by SHUTDOWN."""
 
+import contextlib
 import threading
 import time
 
@@ -34,6 +35,30 @@ SPINNING = {
     "threads": "import threading\ndef spin():\n    while True: pass\nts = [threading.Thread(target=spin) for _ in range(3)]\n"
     "for t in ts: t.start()\nfor t in ts: t.join()",
     "import": "import sys\ndef f():\n    while True:\n        sys.modules.pop('json', None)\n        import json\nf()",
+    "import, swallowing, in threads": """
+import sys, threading
+def f():
+    while True:
+        try:
+            while True:
+                sys.modules.pop('json', None); sys.modules.pop('json.decoder', None)
+                import json
+        except BaseException: pass
+threading.Thread(target=f).start()
+f()
+""",
+    "locks": """
+import logging, queue, threading
+lock, rlock, condition, line = threading.Lock(), threading.RLock(), threading.Condition(), queue.Queue(3)
+def f():
+    while True:
+        with lock, rlock, rlock, condition: condition.notify_all()
+        line.put(1, timeout=1); line.get(timeout=1)
+        logging.getLogger('x').debug('y')
+        threading.Thread(target=int).start()
+threading.Thread(target=f).start()
+f()
+""",
 }
 
 WAITING = {
@@ -80,6 +105,15 @@ def test_the_time_limit_ends_it_in_shared_mode(r, source):
     with at_most(20):
         assert error(r, source, "TIMEOUT", "200", "ISOLATION", "shared")
     assert value(r, "1", "ISOLATION", "shared") == 1
+
+
+def test_in_shared_mode_no_lock_stays_taken(r):
+    """What is left locked by a script that was stopped would stop the next ones."""
+    spin = "import sys, threading\nsys.lock = threading.Lock()\ndef f():\n    while True:\n        with sys.lock: pass\nf()"
+    for _ in range(10):
+        with at_most(20):
+            assert error(r, spin, "TIMEOUT", "50", "ISOLATION", "shared")
+        assert value(r, "__import__('sys').lock.acquire(timeout=5)", "ISOLATION", "shared")
 
 
 def test_in_shared_mode_only_the_right_run_is_hit(server, r):
@@ -228,9 +262,13 @@ def test_a_call_that_cannot_be_stopped_is_reported_and_holds_nobody_up(new_serve
     r = server.client()
     other = server.client()
     source = "import re\nre.match('(a?){28}a{28}$', 'a' * 28)"
-    thread = threading.Thread(
-        target=lambda: reply_or_error(lambda: other.execute_command("RG.PYEXECUTE", source, "TIMEOUT", "200"))
-    )
+
+    def call():
+        # The server ends below, perhaps before it has answered.
+        with contextlib.suppress(redis.ConnectionError):
+            reply_or_error(lambda: other.execute_command("RG.PYEXECUTE", source, "TIMEOUT", "200"))
+
+    thread = threading.Thread(target=call)
     thread.start()
     with at_most(30):
         wait_until(lambda: busy_interpreters(r))

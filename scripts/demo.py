@@ -1,8 +1,8 @@
 """The tour: what the module does, on a stock server, in about a minute.
 
 It starts a server on a free port, loads real text (the Python standard library's own sources: every
-machine that runs this has them), and shows Python functions and a concurrent scan while another client
-keeps asking for PING. It prints what it does, and exits with 0 only if everything was as it says.
+machine that runs this has them), and shows Python functions, a concurrent scan and searches ([`demo_search`])
+while another client keeps asking for PING. It prints what it does, and exits with 0 only if everything was as it says.
 """
 
 import pathlib
@@ -12,8 +12,9 @@ import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "python_tests"), str(ROOT / "benches")]
+sys.path[:0] = [str(ROOT / "python_tests"), str(ROOT / "benches"), str(ROOT / "scripts")]
 
+import demo_search  # noqa: E402
 import redis  # noqa: E402
 from measure import Pings  # noqa: E402
 from servers import BAD_SIGNS, Server  # noqa: E402
@@ -171,6 +172,8 @@ GB('PythonReader').run(records)
         print(f"  IL.KEYS line:* returns the same set as KEYS: {same}")
         print(f"  longest hold of the server's lock: {holds['slice_hold_us_max']:.0f} us in {holds['slices']} slices")
         assert same
+
+        demo_search.tour(server, title, Probe)
 
         title("INFO interlock")
         for name, value in server.info_interlock().items():

@@ -30,7 +30,10 @@ pub(crate) fn read_arguments(arguments: &[String]) -> Result<(), String> {
 pub(crate) fn changed(held: &crate::redis::Held<'_>, setting: &'static Setting) {
     use crate::redis::Pools;
     match setting.name {
-        "workers" => Pools::Workers.get().resize(setting.count()),
+        "workers" => {
+            Pools::Workers.get().resize(setting.count());
+            Pools::Long.get().resize(setting.count());
+        }
         "pin-scripts" => crate::coordination::scripts::follow_setting(held),
         "index-threads" => Pools::Indexing.get().resize(setting.count()),
         "python-workers" => Pools::Python.get().resize(setting.count() + crate::gears::stuck()),

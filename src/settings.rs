@@ -176,11 +176,15 @@ pub static MIN_PHONETIC_TERM_LEN: Setting =
 /// `max-search-results`: results that one query may ask for.
 pub static MAX_SEARCH_RESULTS: Setting =
     Setting::new("max-search-results", Kind::Number { min: 0, max: 4_294_967_295 }, 1_000_000, true);
+/// `inline-cost`: postings up to which a query runs at once on the main thread; 0 for none.
+pub static INLINE_COST: Setting = Setting::new("inline-cost", Kind::Number { min: 0, max: 1_000_000 }, 2_000, true);
+/// `long-cost`: postings from which a query runs on threads of its own kind, so that others need not wait for it.
+pub static LONG_COST: Setting = Setting::new("long-cost", Kind::Number { min: 1, max: i64::MAX }, 50_000, true);
 /// `default-dialect`: the query dialect where a query names none.
 pub static DEFAULT_DIALECT: Setting = Setting::new("default-dialect", Kind::Number { min: 1, max: 4 }, 1, true);
 
 /// All options, in the order in which they are documented.
-pub static ALL: [&Setting; 26] = [
+pub static ALL: [&Setting; 28] = [
     &SAFEMODE,
     &WORKERS,
     &QUEUE_LIMIT,
@@ -207,6 +211,8 @@ pub static ALL: [&Setting; 26] = [
     &MIN_PHONETIC_TERM_LEN,
     &MAX_SEARCH_RESULTS,
     &DEFAULT_DIALECT,
+    &INLINE_COST,
+    &LONG_COST,
 ];
 
 /// The option of this name, in any case.

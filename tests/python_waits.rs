@@ -76,6 +76,8 @@ for bad in (-1, "x"):
     else: assert False
 lock = threading.Lock()
 assert lock.acquire() and lock.locked() and not lock.acquire(False) and not lock.acquire(timeout=0.05)
+free = threading.Lock()
+assert free.acquire(timeout=0.05) and not free.acquire(timeout=0.05)
 lock.release(); assert not lock.locked()
 with lock: pass
 try: lock.release()

@@ -162,6 +162,9 @@ pub enum QueryError {
     /// `ismissing` of a field without `INDEXMISSING`.
     #[error("'ismissing' requires field '{}' to be defined with 'INDEXMISSING'", Shown(.0))]
     MissingNotIndexed(Vec<u8>),
+    /// A suffix or infix in fields of which some are `WITHSUFFIXTRIE` and some are not.
+    #[error("Contains query on fields without WITHSUFFIXTRIE support")]
+    MixedSuffixes,
     /// A unit of length that does not exist.
     #[error("Invalid GeoFilter unit")]
     GeoUnit,

@@ -27,7 +27,7 @@ fn terms(snapshot: &Snapshot, space: Space, pattern: &Pattern, budget: &Budget<'
         let visible = segment.visible(snapshot.seq());
         // Gathered first: while a live dictionary is walked, its lists cannot be asked for.
         let mut found: Vec<Box<[u8]>> = Vec::new();
-        segment.matching(space, pattern, |term| {
+        segment.matching(space, pattern, budget, |term| {
             if !known.contains(term) {
                 found.push(term.into());
             }

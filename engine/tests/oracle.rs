@@ -6,7 +6,7 @@ mod model;
 
 use engine::collect::search::WALK_BELOW;
 use engine::collect::sort::SortBy;
-use engine::collect::{search, Order, Request};
+use engine::collect::{profile, search, Order, Request};
 use engine::columns::geo::Circle;
 use engine::columns::numeric::NumericRange;
 use engine::columns::SortValue;
@@ -159,6 +159,10 @@ fn check(snapshot: &Snapshot, model: &Model, request: &Request<'_>) -> Result<()
     let found = search(snapshot, request, &Budget::unlimited());
     let stats = Stats { snapshot, scorer: request.scorer };
     let expected = model.search(request.query, &stats);
+    let (profiled, counts) = profile(snapshot, request, &Budget::unlimited());
+    prop_assert_eq!((profiled.total, profiled.hits.len()), (found.total, found.hits.len()));
+    // What is dead is read too.
+    prop_assert!(counts.reads >= found.total, "{:?}", counts);
     prop_assert_eq!(found.total, expected.len() as u64);
     prop_assert_eq!(found.stopped, None);
     prop_assert_eq!(found.hits.len(), request.count.min(expected.len()));

@@ -1,6 +1,6 @@
 //! From the text of documents and queries to results: the parts of the engine put together.
 
-use engine::collect::{search, Found, Request};
+use engine::collect::{profile, search, Found, Request};
 use engine::cursor::budget::{Budget, Stop};
 use engine::cursor::plan::Node;
 use engine::index::document::{DocumentBuilder, Keep};
@@ -230,4 +230,32 @@ fn filters_and_keys_restrict_a_whole_query() {
     );
     let near = GeoRadius::new(2.35, 48.85, 20.0, GeoUnit::Kilometres).expect("a circle");
     assert_eq!(restricted("fox", vec![Clause::geo(&fixture.schema, b"place", near), size(0.0, 10.0)]), ["d:1"]);
+}
+
+#[test]
+fn a_profile_says_what_each_clause_did() {
+    let fixture = fixture();
+    let node = fixture.node("quick fo* -cat ~lazy @size:[0 40] @colour:{green|red}");
+    let snapshot = fixture.index.latest();
+    let request = Request::best(&node, Scorer::Tfidf, 10);
+    let (found, profile) = profile(&snapshot, &request, &Budget::unlimited());
+    assert_eq!(keys(&snapshot, &found), ["d:1", "d:4"]);
+    assert_eq!((profile.kind, profile.reads), ("INTERSECT", 2));
+    let kinds: Vec<_> = profile.children.iter().map(|child| (child.kind, child.origin, child.children.len())).collect();
+    let expected = [
+        ("UNION", Some("UNION"), 2),
+        ("UNION", Some("PREFIX"), 2),
+        ("NUMERIC", None, 0),
+        ("UNION", Some("UNION"), 2),
+        ("OPTIONAL", None, 1),
+        ("NOT", None, 1),
+    ];
+    assert_eq!(kinds, expected);
+    let terms =
+        |at: usize| profile.children[at].children.iter().filter_map(|child| child.term.as_deref()).collect::<Vec<_>>();
+    assert_eq!(terms(0), [&b"quick"[..], b"+quick"]);
+    assert_eq!(terms(1), [&b"fox"[..], b"foxes"]);
+    assert_eq!(profile.children[2].term.as_deref(), Some(&b"0 - 40"[..]));
+    let children = profile.children.iter().map(|child| child.time).max().expect("some");
+    assert!(profile.time >= children, "what is inside takes no longer");
 }

@@ -244,3 +244,23 @@ fn weights_and_scores_order_results() {
     assert_eq!(best("(apple)=>{$weight:0.01}|pear"), "bad");
     assert_eq!(best("(apple)=>{$weight:100}|pear"), "high");
 }
+
+#[test]
+fn suffixes_are_for_fields_that_all_have_them_or_none() {
+    let with = FieldKind::Text(TextOptions { suffix_trie: true, ..Default::default() });
+    let fields = vec![FieldDefinition::new("with", with), FieldDefinition::text("without")];
+    let shelf = Shelf::new(fields);
+    shelf.put("a", &[("with", "elephant")]).unwrap();
+    shelf.put("b", &[("without", "elephant")]).unwrap();
+    let v2 = ResolveOptions { dialect: Dialect::V2, ..Default::default() };
+    assert_eq!(shelf.found("@with:*phant"), ["a"]);
+    assert_eq!(shelf.found("*leph*"), ["a", "b"]);
+    assert_eq!(shelf.found("@without:eleph*"), ["b"]);
+    for query in ["@without:*phant", "@with|without:*leph*", "fox @without:(a *leph*)"] {
+        let error = shelf.ask(query, &v2).unwrap_err();
+        assert_eq!(error.to_string(), "Contains query on fields without WITHSUFFIXTRIE support", "{query}");
+    }
+    let none = Shelf::new(vec![FieldDefinition::text("t")]);
+    none.put("a", &[("t", "elephant")]).unwrap();
+    assert_eq!(none.found("@t:*phant"), ["a"]);
+}

@@ -1,10 +1,10 @@
 //! What do `INFO` and `IL.STATS` show? One list of figures for both.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::redis::{self, clients_waiting, Pools};
 use crate::reply::Reply;
-use crate::sync::Summary;
+use crate::sync::{Pool, Summary};
 
 /// All figures, in order. Durations are in microseconds.
 pub(crate) fn figures() -> Vec<(String, Reply)> {
@@ -19,9 +19,11 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
     list.summary("main_wait_us", &lock.main_wait);
     list.count("hand_overs", lock.yields);
     list.count("hand_overs_missed", lock.forced);
-    for (name, pool) in [("workers", Pools::Workers.get()), ("python", Pools::Python.get())] {
-        list.count(&format!("{name}_queued"), pool.queued() as u64);
-        list.count(&format!("{name}_running"), pool.running() as u64);
+    for (name, pool) in [("workers", Pools::Workers), ("long", Pools::Long), ("python", Pools::Python)] {
+        // Asking must not start the threads of a pool that nobody uses.
+        let pool = pool.started();
+        list.count(&format!("{name}_queued"), pool.map_or(0, Pool::queued) as u64);
+        list.count(&format!("{name}_running"), pool.map_or(0, Pool::running) as u64);
     }
     let python = crate::python::registry().map(|registry| registry.stats()).unwrap_or_default();
     for (name, count) in [
@@ -36,14 +38,7 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
     list.count("interpreters_created", python.created);
     list.count("interpreters_ended", python.ended);
     list.count("python_memory", python.memory as u64);
-    let counters = &crate::gears::COUNTERS;
-    for (name, counter) in [
-        ("scripts", &counters.scripts),
-        ("scripts_failed", &counters.scripts_failed),
-        ("executions", &counters.executions),
-        ("aborted", &counters.aborted),
-        ("timeouts", &counters.timeouts),
-    ] {
+    for (name, counter) in counters() {
         list.count(name, counter.load(Ordering::Relaxed));
     }
     list.count("scripts_stuck", crate::gears::stuck() as u64);
@@ -54,12 +49,21 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
 /// Sets the histograms and counters back to zero; gauges stay.
 pub(crate) fn reset() {
     redis::reset_stats();
-    let counters = &crate::gears::COUNTERS;
-    for counter in
-        [&counters.scripts, &counters.scripts_failed, &counters.executions, &counters.aborted, &counters.timeouts]
-    {
+    for (_, counter) in counters() {
         counter.store(0, Ordering::Relaxed);
     }
+}
+
+/// The counters of scripts.
+fn counters() -> [(&'static str, &'static AtomicU64); 5] {
+    let counters = &crate::gears::COUNTERS;
+    [
+        ("scripts", &counters.scripts),
+        ("scripts_failed", &counters.scripts_failed),
+        ("executions", &counters.executions),
+        ("aborted", &counters.aborted),
+        ("timeouts", &counters.timeouts),
+    ]
 }
 
 #[derive(Default)]

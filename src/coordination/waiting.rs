@@ -211,7 +211,7 @@ pub(super) fn on_event(held: &Held<'_>, event: ServerEvent) {
             state.left_behind = std::mem::take(&mut state.left_behind).into_iter().map(swapped).collect();
         }
         ServerEvent::Loaded | ServerEvent::BecamePrimary => state.all_changed(|_| true),
-        ServerEvent::BecameReplica => return,
+        ServerEvent::BecameReplica | ServerEvent::Forked => return,
     }
     drop(state);
     ALARM.set(held, Instant::now());
@@ -257,7 +257,7 @@ fn time_out<R: Waits>(now: Instant) -> bool {
     let lines = R::lines(&mut state);
     let waiter = lines.overdue(now).and_then(|ticket| lines.leave(ticket));
     drop(state);
-    waiter.map(|waiter| waiter.reply.finish(&Reply::Null)).is_some()
+    waiter.map(|waiter| waiter.reply.finish_surely(Reply::Null)).is_some()
 }
 
 /// Frees a lock whose session is over. The key may be another lock by now: it is judged as it is.
@@ -333,7 +333,7 @@ pub(super) fn serve<R: Waits>(held: &Held<'_>, name: &Name, end: Instant) -> boo
         };
         let waiter = R::lines(&mut state()).leave(ticket);
         if let Some(waiter) = waiter {
-            waiter.reply.finish(&R::reply(answer));
+            waiter.reply.finish_surely(R::reply(answer));
         }
         if Instant::now() >= end {
             return false;
@@ -353,7 +353,7 @@ fn refuse<R: Waits>(name: &Name, error: &str, end: Instant) -> bool {
         let first = lines.line(name).and_then(|line| line.first());
         let Some(waiter) = first.and_then(|ticket| lines.leave(ticket)) else { return true };
         drop(state);
-        waiter.reply.finish(&Reply::error(error));
+        waiter.reply.finish_surely(Reply::error(error));
         if Instant::now() >= end {
             return false;
         }

@@ -3,8 +3,7 @@
 //! A session that upgrades or replaces another one takes its place only when its script has succeeded.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -194,12 +193,11 @@ pub(crate) fn is_valid_id(id: &str) -> bool {
 }
 
 fn random_id() -> String {
-    let mut bytes = [0_u8; 20];
-    let filled = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));
-    if filled.is_err() {
-        // Without the kernel's randomness an id only has to be new.
-        static COUNTER: AtomicU64 = AtomicU64::new(0);
-        bytes[..8].copy_from_slice(&COUNTER.fetch_add(1, Ordering::Relaxed).to_be_bytes());
-    }
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    // A random key for the process, and a count: no call of the system on the server's thread.
+    static KEY: Lazy<RandomState> = Lazy::new(RandomState::new);
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let mut id: String = (0..3).map(|part| format!("{:016x}", KEY.hash_one((count, part)))).collect();
+    id.truncate(40);
+    id
 }

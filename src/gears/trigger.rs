@@ -41,7 +41,7 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
         run: Box::new(move |lane| queue::run_one(&registration, lane, records, false)),
     };
     if sync {
-        Outcome::AtOnce(job)
+        Outcome::Now(job)
     } else {
         Outcome::Job(job)
     }

@@ -94,6 +94,8 @@ pub(crate) struct Objects {
     pub(crate) farewell: Stored,
     /// `settle()`: puts right what an interrupt may have left behind in the calling thread.
     pub(crate) settle: Stored,
+    /// `renew_import_locks()`: new locks for imports, when no thread is left that may hold the old ones.
+    pub(crate) renew_import_locks: Stored,
     /// The exception that stops a script.
     pub(crate) stopped: Stored,
 }
@@ -226,6 +228,13 @@ impl Core {
                 Discarded::Object(object) => drop(object.into_object(attached)),
                 Discarded::Namespace(dict) => dict.into_object(attached).clear_dict(),
             }
+        }
+    }
+
+    /// Whatever its threads left locked, imports must be possible until the end. Not while there are threads.
+    pub(crate) fn renew_import_locks(&self, attached: &Attached<'_>) {
+        if let Err(raised) = self.objects.renew_import_locks.get(attached).call(attached, &[]) {
+            super::ffi::clear(attached, raised);
         }
     }
 

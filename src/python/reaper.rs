@@ -176,6 +176,10 @@ impl Reaper {
         let since = since.unwrap_or_else(Instant::now);
         if first {
             bounded(&core, |attached| {
+                // The root's state and this thread's.
+                if attached.thread_states() == 2 {
+                    core.renew_import_locks(attached);
+                }
                 core.lift_limit();
                 core.sweep(attached);
                 let farewell = core.objects().farewell.get(attached);
@@ -186,6 +190,9 @@ impl Reaper {
         }
         if core.close() {
             if ffi::end_interpreter(core.handle(), core.objects(), |attached| {
+                if attached.thread_states() == 1 {
+                    core.renew_import_locks(attached);
+                }
                 core.sweep(attached);
                 core.drop_code(attached);
             }) {

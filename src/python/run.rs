@@ -9,7 +9,7 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -23,9 +23,9 @@ use crate::sync::{CancelToken, Stop};
 /// How long the interrupts hold off while the text of an exception is made.
 const QUIET: Duration = Duration::from_millis(250);
 
-/// How many times in a row a thread is not interrupted because it is importing a module: the locks of the import
-/// machinery do not survive an exception at the wrong place, and before CPython 3.12 one of them is
-/// the whole process's.
+/// How many times in a row a thread is not interrupted because it is at a delicate place, with a lock half taken or
+/// half given back. It leaves such a place at once; if it does not, what it leaves behind is put right
+/// afterwards as well as can be.
 const PATIENCE: u32 = 60;
 
 /// One piece of a sleeping thread's sleep: it looks for a stop so often.
@@ -74,6 +74,8 @@ pub(crate) struct RunState {
     pub(crate) started: Instant,
     /// Somebody watches it more closely than the general look every few milliseconds.
     pub(crate) companion: AtomicBool,
+    /// How often its threads were interrupted.
+    pub(crate) rounds: AtomicU32,
     /// It was told to stop long ago and has not.
     pub(crate) stuck: AtomicBool,
     /// Whether error texts hold the traceback.
@@ -93,14 +95,33 @@ pub(crate) struct RunState {
 #[derive(Debug)]
 struct Threads {
     /// Until the run's main thread returns.
-    main: Option<(Ident, ThreadRef)>,
-    /// How often the main thread was left alone in a row, and whether it has been interrupted at all.
-    spared: u32,
-    interrupted: bool,
+    main: Option<Target>,
     /// Whether the main thread has not returned (it has no identity before it is attached).
     running: bool,
     quiet_until: Option<Instant>,
-    children: Vec<Ident>,
+    children: Vec<Target>,
+}
+
+/// A thread that can be interrupted.
+#[derive(Debug)]
+struct Target {
+    ident: Ident,
+    thread: ThreadRef,
+    /// How often it was left alone in a row.
+    spared: u32,
+}
+
+impl Target {
+    fn new(attached: &Attached<'_>) -> Self {
+        Self { ident: attached.ident(), thread: attached.thread(), spared: 0 }
+    }
+
+    /// Whether to interrupt it now.
+    fn is_due(&mut self, delicate: impl Fn(ThreadRef) -> bool) -> bool {
+        let spare = self.spared < PATIENCE && delicate(self.thread);
+        self.spared = if spare { self.spared + 1 } else { 0 };
+        !spare
+    }
 }
 
 /// What a host call is refused with.
@@ -125,20 +146,14 @@ impl RunState {
             plans: Mutex::new(Vec::new()),
             started: Instant::now(),
             companion: AtomicBool::new(false),
+            rounds: AtomicU32::new(0),
             stuck: AtomicBool::new(false),
             traceback: run.traceback,
             body: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             inline: run.inline.then(ident),
             abandoned: AtomicBool::new(false),
-            threads: Mutex::new(Threads {
-                main: None,
-                spared: 0,
-                interrupted: false,
-                running: true,
-                quiet_until: None,
-                children: Vec::new(),
-            }),
+            threads: Mutex::new(Threads { main: None, running: true, quiet_until: None, children: Vec::new() }),
             atomic: Mutex::new(Vec::new()),
             output: Mutex::new(Output::default()),
             on_stuck: run.on_stuck,
@@ -179,52 +194,58 @@ impl RunState {
         !threads.running && threads.children.is_empty()
     }
 
-    /// The threads to interrupt, passed to `each` while none of them can leave the run; the main thread not while
-    /// `imports` says that it imports a module, unless it does so for long.
-    pub(crate) fn interrupt(&self, imports: impl Fn(ThreadRef) -> bool, mut each: impl FnMut(Ident)) {
+    /// The threads to interrupt, passed to `each` while none of them can leave the run; not those of which `delicate`
+    /// says that an exception would do harm where they are, unless they stay there for long.
+    pub(crate) fn interrupt(&self, delicate: impl Fn(ThreadRef) -> bool, each: impl Fn(Ident)) {
         let abandoned = self.abandoned.load(Ordering::Acquire);
         let mut threads = lock(&self.threads);
         let stopped = abandoned || (threads.running && self.cancel.stopped().is_some());
         if !stopped {
             return;
         }
-        if let Some((main, thread)) = threads.main {
-            if threads.quiet_until.is_none_or(|until| Instant::now() >= until) {
-                if threads.spared < PATIENCE && imports(thread) {
-                    threads.spared += 1;
-                } else {
-                    threads.spared = 0;
-                    threads.interrupted = true;
-                    each(main);
-                }
+        let quiet = threads.quiet_until.is_some_and(|until| Instant::now() < until);
+        let Threads { main, children, .. } = &mut *threads;
+        for target in main.iter_mut().filter(|_| !quiet).chain(children) {
+            if target.is_due(&delicate) {
+                self.cut.store(true, Ordering::Release);
+                each(target.ident);
             }
         }
-        if threads.interrupted || !threads.children.is_empty() {
-            self.cut.store(true, Ordering::Release);
-        }
-        threads.children.iter().copied().for_each(each);
+    }
+
+    /// The threads that have not left the run.
+    pub(crate) fn targets(&self) -> Vec<ThreadRef> {
+        let threads = lock(&self.threads);
+        threads.main.iter().chain(&threads.children).map(|target| target.thread).collect()
     }
 
     /// The main thread is attached and about to run code.
     pub(crate) fn enter_main(&self, attached: &Attached<'_>) {
-        lock(&self.threads).main = Some((attached.ident(), attached.thread()));
+        lock(&self.threads).main = Some(Target::new(attached));
     }
 
-    /// Holds the interrupts of the main thread off for a moment.
-    pub(crate) fn quieten(&self) {
+    /// Holds the interrupts of the main thread, which calls this, off for a moment.
+    pub(crate) fn quieten(&self, attached: &Attached<'_>) {
         lock(&self.threads).quiet_until = Some(Instant::now() + QUIET);
+        self.forget_raised(attached);
+    }
+
+    /// An interrupt that has been sent to the calling thread must not arrive.
+    fn forget_raised(&self, attached: &Attached<'_>) {
+        if self.cut.load(Ordering::Acquire) {
+            attached.forget_raised(&self.core.objects().settle.get(attached));
+        }
     }
 
     /// The main thread has run its code and is still attached; nobody interrupts it after this.
     pub(crate) fn leave_main(&self, attached: &Attached<'_>) {
-        let interrupted = {
+        {
             let mut threads = lock(&self.threads);
             threads.main = None;
             threads.running = false;
-            threads.interrupted
-        };
-        attached.forget_raised(attached.ident());
-        if interrupted {
+        }
+        self.forget_raised(attached);
+        if self.cut.load(Ordering::Acquire) {
             let settle = self.core.objects().settle.get(attached);
             if let Err(raised) = settle.call(attached, &[]) {
                 super::ffi::clear(attached, raised);
@@ -310,6 +331,10 @@ impl RunState {
         }
     }
 
+    fn forget_child(&self, child: Ident) {
+        lock(&self.threads).children.retain(|target| target.ident != child);
+    }
+
     /// Takes what the script printed; returns the lines that are complete.
     pub(crate) fn print(&self, text: &[u8]) -> Vec<String> {
         lock(&self.output).push(text)
@@ -335,7 +360,7 @@ impl Drop for Membership {
     fn drop(&mut self) {
         if let Some(child) = self.child {
             self.run.release_atomic();
-            lock(&self.run.threads).children.retain(|thread| *thread != child);
+            self.run.forget_child(child);
         }
     }
 }
@@ -346,19 +371,25 @@ thread_local! {
 
 /// The run that the calling thread works for.
 pub(crate) fn current() -> Option<Arc<RunState>> {
-    CURRENT.try_with(|current| current.borrow().as_ref().map(|member| member.run.clone())).ok().flatten()
+    with_member(|member| member.run.clone())
 }
 
 /// Whether the calling thread must stop, and nothing holds the interrupts off.
 pub(crate) fn must_raise() -> bool {
-    CURRENT
-        .try_with(|current| {
-            let current = current.borrow();
-            let Some(member) = current.as_ref() else { return false };
-            let quiet = || lock(&member.run.threads).quiet_until.is_some_and(|until| Instant::now() < until);
-            member.run.stop().is_some() && (member.child.is_some() || !quiet())
-        })
-        .unwrap_or(false)
+    with_member(|member| {
+        let quiet = || lock(&member.run.threads).quiet_until.is_some_and(|until| Instant::now() < until);
+        member.run.stop().is_some() && (member.child.is_some() || !quiet())
+    })
+    .unwrap_or(false)
+}
+
+/// The calling thread is being stopped.
+pub(crate) fn raising() {
+    with_member(|member| member.run.cut.store(true, Ordering::Release));
+}
+
+fn with_member<R>(work: impl FnOnce(&Membership) -> R) -> Option<R> {
+    CURRENT.try_with(|current| current.borrow().as_ref().map(work)).ok().flatten()
 }
 
 /// Makes `run` the calling thread's, as its main thread, until the guard is dropped.
@@ -374,13 +405,33 @@ pub(crate) fn enter(run: &Arc<RunState>) -> impl Drop {
 }
 
 /// Makes the calling thread, which Python started, one of `run`'s until it ends.
-pub(crate) fn adopt(run: &Arc<RunState>) -> Result<(), Stop> {
+pub(crate) fn adopt(run: &Arc<RunState>, attached: &Attached<'_>) -> Result<(), Stop> {
     if let Some(stop) = run.stop() {
         return Err(stop);
     }
-    let me = ident();
-    lock(&run.threads).children.push(me);
+    let me = attached.ident();
+    let owner = run.owner.upgrade();
+    {
+        let mut threads = lock(&run.threads);
+        if owner.is_none() && !threads.running {
+            // The script is gone, and with it whoever would stop this thread.
+            return Err(Stop::Aborted);
+        }
+        threads.children.push(Target::new(attached));
+    }
+    // The run's main thread may have returned before this one began, and seen nobody to be remembered.
+    if let Some(owner) = owner {
+        owner.remember(run);
+    }
     CURRENT.with(|current| current.replace(Some(Membership { run: run.clone(), child: Some(me) })));
     super::watch::watch(run);
     Ok(())
+}
+
+/// The calling thread, which Python started, has done its work and is about to end; nobody interrupts it after this.
+pub(crate) fn leave(attached: &Attached<'_>) {
+    with_member(|member| member.run.clone()).inspect(|run| {
+        run.forget_child(attached.ident());
+        run.forget_raised(attached);
+    });
 }

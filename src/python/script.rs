@@ -254,16 +254,13 @@ impl Script {
             state.enter_main(&attached);
             body(&attached, &state).map_err(|raised| {
                 core.lift_limit();
-                state.quieten();
-                attached.forget_raised(attached.ident());
+                state.quieten(&attached);
                 describe(&attached, &state, raised, with_traceback)
             })
         };
         state.flush_output();
         if !state.is_over() {
-            let mut runs = lock(&self.globals.runs);
-            runs.retain(|run| run.upgrade().is_some_and(|run| !run.is_over()));
-            runs.push(Arc::downgrade(&state));
+            self.globals.remember(&state);
         }
         if let (Ok(_), Some(stop)) = (&result, state.interrupted()) {
             // A script may swallow the exception, or end before it comes, for a thread it waited for was stopped.
@@ -337,6 +334,15 @@ fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome {
         }
     }
     outcome
+}
+
+impl Globals {
+    /// Notes a run with threads: they are stopped when the script is given up.
+    pub(super) fn remember(&self, run: &Arc<RunState>) {
+        let mut runs = lock(&self.runs);
+        runs.retain(|other| other.upgrade().is_some_and(|other| !other.is_over() && !Arc::ptr_eq(&other, run)));
+        runs.push(Arc::downgrade(run));
+    }
 }
 
 impl Drop for Globals {

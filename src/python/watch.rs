@@ -9,7 +9,8 @@
 //!   one that holds it. The companion attaches to the right one: that makes it let go. Without this ticker
 //!   a spinning script freezes all others.
 //! * When the run must stop the companion raises an exception in all its threads, again and again, until they
-//!   are gone: one raise can be swallowed by an `except BaseException`.
+//!   are gone. A raise can be swallowed by an `except BaseException`: so for every second while the threads are
+//!   traced instead, and raise at each line.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::ffi::Attached;
 use super::run::RunState;
 
 /// How often runs are looked at, and what a run may last before it gets a companion that ticks.
@@ -30,7 +32,7 @@ const RAISE: Duration = Duration::from_millis(5);
 const LINGER: u32 = 20;
 /// A run that does not stop within this time is reported as stuck.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
-/// After so many exceptions that were swallowed, threads are traced.
+/// After so many rounds in which exceptions were swallowed, the threads are traced, for as many rounds; and so on.
 const ENOUGH: u32 = 8;
 /// An idle companion waits so long for its next run.
 const IDLE: Duration = Duration::from_secs(10);
@@ -143,7 +145,6 @@ fn accompany(run: &Arc<RunState>) {
 
 /// Stays with one run until it is over, or until it needs no companion any more.
 fn companion(run: &Arc<RunState>) {
-    let mut raised = 0;
     while !run.is_over() {
         let stopping = run.stop().is_some();
         if !stopping && !WATCH.ticks.load(Ordering::Relaxed) {
@@ -154,23 +155,36 @@ fn companion(run: &Arc<RunState>) {
         {
             let attached = visit.attach();
             if stopping {
-                let exception = run.core.objects().stopped.get(&attached);
-                run.interrupt(|thread| attached.imports(thread), |thread| attached.raise_in(thread, &exception));
-                raised += 1;
-                if raised % ENOUGH == 0 {
-                    attached.trace_all(Some(&exception));
-                }
+                interrupt(run, &attached);
             }
         }
         drop(visit);
         thread::sleep(if stopping { RAISE } else { TICK });
     }
-    if raised >= ENOUGH {
+    if run.rounds.load(Ordering::Relaxed) > ENOUGH {
         if let Some(visit) = run.core.visit() {
-            visit.attach().trace_all(None);
+            visit.attach().trace_none();
         }
     }
     run.companion.store(false, Ordering::Release);
+}
+
+/// One round against a run that must stop.
+fn interrupt(run: &RunState, attached: &Attached<'_>) {
+    let round = run.rounds.fetch_add(1, Ordering::Relaxed);
+    let exception = run.core.objects().stopped.get(attached);
+    let tracing = (round / ENOUGH) % 2 == 1;
+    if tracing {
+        if round % ENOUGH == 0 {
+            attached.forget_raised(&run.core.objects().settle.get(attached));
+        }
+        attached.trace(&run.targets(), &exception);
+    } else {
+        if round % ENOUGH == 0 && round > 0 {
+            attached.trace_none();
+        }
+        run.interrupt(|thread| attached.is_delicate(thread), |thread| attached.raise_in(thread, &exception));
+    }
 }
 
 type Job = Box<dyn FnOnce() + Send>;

@@ -1,7 +1,7 @@
 //! What does the module save beside the keys? Data of its own in the RDB, which a full synchronisation carries too.
 
 use std::ffi::CStr;
-use std::os::raw::c_int;
+use std::os::raw::{c_int, c_void};
 
 use redis_module::raw;
 
@@ -35,6 +35,7 @@ pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result
     // SAFETY: zero is a valid value of this C struct: no callback.
     let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
     methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
+    methods.rdb_load = Some(no_value);
     // SAFETY: as above.
     unsafe { save_with(&mut methods, save::<T>, load::<T>) };
     // SAFETY: the caller's promise; the server copies the methods.
@@ -51,7 +52,7 @@ type Load = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int, c_int) -> c_int
 
 /// Whether the server has `aux_save2` (7.2): what saves nothing then leaves no trace in the file, which stays
 /// loadable without the module. An older server notes the module's name in any case.
-fn leaves_no_trace() -> bool {
+pub(super) fn leaves_no_trace() -> bool {
     // SAFETY: the pointer was written by the server's init call; the call only reads a number.
     unsafe { raw::RedisModule_GetTypeMethodVersion.is_some_and(|version| version() >= 5) }
 }
@@ -88,6 +89,11 @@ pub(super) unsafe fn save_aside(io: *mut raw::RedisModuleIO, bytes: &[u8]) {
 pub(super) unsafe fn load_aside(io: *mut raw::RedisModuleIO, read: impl FnOnce(&[u8]) -> bool) -> bool {
     // SAFETY: the caller's promise.
     unsafe { load_string(io) }.is_some_and(|bytes| bytes.is_empty() || read(&bytes))
+}
+
+/// No key has such a value: one in a file or a `RESTORE` is not ours.
+pub(super) unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
+    std::ptr::null_mut()
 }
 
 unsafe extern "C" fn save<T: Aside>(io: *mut raw::RedisModuleIO, _when: c_int) {

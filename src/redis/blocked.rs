@@ -3,6 +3,11 @@
 //! A [`BlockedReply`] is the duty to answer. It is answered once: by the job, by its drop (with an
 //! internal error), by the time limit, or by `CLIENT UNBLOCK`; a client that has gone needs none. In
 //! the last three cases the job's [`CancelToken`] is stopped.
+//!
+//! The server is told that a client is unblocked ([`deliver`]) right before it looks at those who are, between two
+//! rounds of its loop. A time limit or a `CLIENT UNBLOCK` that it meets in between would otherwise find the client
+//! neither waiting nor answered: Redis 7.0 then unblocks it without any reply, and the client waits for ever
+//! (Valkey 9.1 does not).
 
 use std::collections::HashMap;
 use std::os::raw::c_int;
@@ -13,7 +18,7 @@ use once_cell::sync::Lazy;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, write, Held};
+use super::{api, events, lock, write, Held};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
 
@@ -32,6 +37,8 @@ struct Waiting {
     cancel: CancelToken,
     deadline: Option<Instant>,
     gone: Option<Gone>,
+    /// The answer of [`BlockedReply::finish_surely`], until it is on its way.
+    reply: Option<Reply>,
 }
 
 /// Told why the client waits no longer; what it returns answers a client that is still there.
@@ -39,6 +46,38 @@ type Gone = Box<dyn FnOnce(Stop) -> Reply + Send>;
 
 /// The waiting clients, by handle: how the server's callbacks find the job. A leaf lock.
 static WAITING: Lazy<Mutex<HashMap<usize, Waiting>>> = Lazy::new(Mutex::default);
+
+/// A client whose duty was done, and the context of its answer.
+struct Answered {
+    client: *mut raw::RedisModuleBlockedClient,
+    ctx: *mut raw::RedisModuleCtx,
+}
+
+// SAFETY: handed from the thread that answered to the main thread, for good.
+unsafe impl Send for Answered {}
+
+/// The clients to unblock at the end of this round of the event loop. A leaf lock.
+static ANSWERED: Mutex<Vec<Answered>> = Mutex::new(Vec::new());
+
+fn with_answered<R>(work: impl FnOnce(&mut Vec<Answered>) -> R) -> R {
+    work(&mut ANSWERED.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Unblocks the clients that were answered. On the main thread, when nothing else comes before the server looks at
+/// them.
+pub(super) fn deliver() {
+    for Answered { client, ctx } in with_answered(std::mem::take) {
+        let reply = with_waiting(|waiting| waiting.remove(&(client as usize))).and_then(|waiting| waiting.reply);
+        // SAFETY: the only unblocking of this client; the context is freed first and not used again.
+        unsafe {
+            if let Some(reply) = reply {
+                write::write(ctx, &reply);
+            }
+            api!(RedisModule_FreeThreadSafeContext(ctx));
+            api!(RedisModule_UnblockClient(client, std::ptr::null_mut()));
+        }
+    }
+}
 
 fn with_waiting<R>(work: impl FnOnce(&mut HashMap<usize, Waiting>) -> R) -> R {
     work(&mut WAITING.lock().unwrap_or_else(PoisonError::into_inner))
@@ -68,7 +107,9 @@ impl BlockedReply {
         // made here, on the main thread, because making it reads the client.
         unsafe {
             let client = api!(RedisModule_BlockClient(held.ctx(), None, Some(on_timeout), None, millis));
-            with_waiting(|waiting| waiting.insert(client as usize, Waiting { cancel, deadline, gone: None }));
+            with_waiting(|waiting| {
+                waiting.insert(client as usize, Waiting { cancel, deadline, gone: None, reply: None })
+            });
             api!(RedisModule_SetDisconnectCallback(client, Some(on_disconnect)));
             api!(RedisModule_BlockedClientMeasureTimeStart(client));
             let ctx = api!(RedisModule_GetThreadSafeContext(client));
@@ -92,6 +133,17 @@ impl BlockedReply {
         self.answered = true;
     }
 
+    /// Answers the client with what it must not miss: also a `CLIENT UNBLOCK` that comes before the reply is on its way
+    /// gives this reply, and no other. The reply is put together on the main thread.
+    pub fn finish_surely(mut self, reply: Reply) {
+        self.answered = true;
+        with_waiting(|waiting| {
+            if let Some(client) = waiting.get_mut(&(self.client as usize)) {
+                client.reply = Some(reply);
+            }
+        });
+    }
+
     /// Answers the client. Where it was answered already (time limit) or has gone, the reply is thrown away.
     pub fn finish(mut self, reply: &Reply) {
         self.answered = true;
@@ -103,15 +155,20 @@ impl BlockedReply {
 
 impl Drop for BlockedReply {
     fn drop(&mut self) {
-        with_waiting(|waiting| waiting.remove(&(self.client as usize)));
-        // SAFETY: the only unblocking of this client; the context is freed first and not used again.
+        // SAFETY: the client is unblocked after this, by `deliver` alone.
         unsafe {
             if !self.answered {
                 write::write(self.ctx, &Reply::error("ERR internal error, see the server's log"));
             }
             api!(RedisModule_BlockedClientMeasureTimeEnd(self.client));
-            api!(RedisModule_FreeThreadSafeContext(self.ctx));
-            api!(RedisModule_UnblockClient(self.client, std::ptr::null_mut()));
+        }
+        let first = with_answered(|answered| {
+            answered.push(Answered { client: self.client, ctx: self.ctx });
+            answered.len() == 1
+        });
+        // The main thread comes to the end of its round anyway; for others it must be woken from its sleep, once.
+        if first && !lock::on_main_thread() {
+            events::wake_main_thread();
         }
     }
 }
@@ -133,7 +190,11 @@ unsafe extern "C" fn on_timeout(
             }
             _ => (Stop::Disconnected, "ERR unblocked by CLIENT UNBLOCK, the work was told to stop"),
         });
-        let reply = stop(client, reason).map_or_else(|| Reply::error(text), |gone| gone(reason));
+        let done = with_waiting(|waiting| waiting.get_mut(&(client as usize))?.reply.take());
+        let reply = done.unwrap_or_else(|| match stop(client, reason) {
+            Some(gone) => gone(reason),
+            None => Reply::error(text),
+        });
         // SAFETY: as above; this is the reply of the client that timed out.
         unsafe { write::write(ctx, &reply) };
     });

@@ -14,7 +14,7 @@ use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
 use super::lane::Client;
-use super::{blocked, contend, write, BlockedReply, Held, Invocation, Lane};
+use super::{blocked, contend, priority, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::{CancelToken, Pool, Refused, Stop};
@@ -25,8 +25,8 @@ pub enum Outcome {
     Reply(Reply),
     /// Run a job and answer with what it returns.
     Job(Job),
-    /// The same, but atomically in any case: on the server's thread.
-    AtOnce(Job),
+    /// Run a job at once on the main thread: it is known to be far shorter than a slice, or must be atomic.
+    Now(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
 }
@@ -62,45 +62,65 @@ pub struct Wait {
 pub enum Pools {
     /// For the module's own jobs; they never wait long.
     Workers,
+    /// For jobs that are known to be long, so that the others need not wait for them.
+    Long,
     /// For Python, where a script may do what it likes.
     Python,
     /// For reading documents into indexes.
     Indexing,
-    /// For what indexes need now and then: scans of the keyspace, sealing and merging of segments, their end.
+    /// For what indexes need now and then: sealing and merging of segments, their end.
     Maintenance,
+    /// For the scans that fill indexes. They hold the server's lock, so they must not be slower than others.
+    Scanning,
 }
 
 static WORKERS: OnceCell<Pool> = OnceCell::new();
+static LONG: OnceCell<Pool> = OnceCell::new();
 static PYTHON: OnceCell<Pool> = OnceCell::new();
 static INDEXING: OnceCell<Pool> = OnceCell::new();
 static MAINTENANCE: OnceCell<Pool> = OnceCell::new();
+static SCANNING: OnceCell<Pool> = OnceCell::new();
 
 /// A worker's stack, of which Rust code needs little.
 const WORKER_STACK: usize = 2 << 20;
 /// A Python worker's stack: what `python::STACK_SIZE` asks for. Only what is used takes memory.
 const PYTHON_STACK: usize = 32 << 20;
-/// Two, so that a long merge and a long scan do not wait for each other.
+/// Two, so that one index's long merge does not keep others waiting.
 const MAINTENANCE_THREADS: usize = 2;
 
 impl Pools {
     /// The pool; its threads start when it is first used.
     pub fn get(self) -> &'static Pool {
+        self.cell().get_or_init(|| match self {
+            Pools::Workers => Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
+            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
+            Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
+            Pools::Maintenance => Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK),
+        })
+    }
+
+    /// The pool, if it was used so far.
+    pub fn started(self) -> Option<&'static Pool> {
+        self.cell().get()
+    }
+
+    fn cell(self) -> &'static OnceCell<Pool> {
         match self {
-            Pools::Workers => WORKERS.get_or_init(|| Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK)),
-            Pools::Python => {
-                PYTHON.get_or_init(|| Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK))
-            }
-            Pools::Indexing => {
-                INDEXING.get_or_init(|| Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK))
-            }
-            Pools::Maintenance => MAINTENANCE.get_or_init(|| Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK)),
+            Pools::Workers => &WORKERS,
+            Pools::Long => &LONG,
+            Pools::Python => &PYTHON,
+            Pools::Indexing => &INDEXING,
+            Pools::Scanning => &SCANNING,
+            Pools::Maintenance => &MAINTENANCE,
         }
     }
 }
 
 /// The pools that were used so far.
 fn started() -> impl Iterator<Item = &'static Pool> {
-    [WORKERS.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get()].into_iter().flatten()
+    [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get(), SCANNING.get()].into_iter().flatten()
 }
 
 /// The jobs under way: how SHUTDOWN reaches them.
@@ -181,11 +201,14 @@ pub fn background(
     let registered = Registered::new(&cancel);
     // An index asks for a few jobs at a time, and a refused one would have to be asked for again.
     let limit = match pool {
-        Pools::Indexing | Pools::Maintenance => usize::MAX,
-        Pools::Workers | Pools::Python => settings::QUEUE_LIMIT.count(),
+        Pools::Indexing | Pools::Maintenance | Pools::Scanning => usize::MAX,
+        Pools::Workers | Pools::Long | Pools::Python => settings::QUEUE_LIMIT.count(),
     };
     pool.get().submit(limit, move || {
         let _registered = registered;
+        if matches!(pool, Pools::Indexing | Pools::Maintenance) {
+            priority::step_back();
+        }
         work(&mut Lane::pooled(db, cancel, Client::default()));
     })
 }
@@ -195,7 +218,7 @@ pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
         Outcome::Reply(reply) => answer(&invocation.held, &reply),
         Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
-        Outcome::Job(job) | Outcome::AtOnce(job) => inline(job, invocation),
+        Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
             (wait.register)(&invocation.held, blocked);
@@ -215,8 +238,12 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     let db = invocation.held.db();
     let registered = Registered::new(&job.cancel);
     let client = Client::waiting(BlockedReply::block(&invocation.held, job.cancel.clone(), job.limit));
+    let long = job.pool == Pools::Long;
     let refused = pool.submit(usize::MAX, move || {
         let _registered = registered;
+        if long {
+            priority::step_back();
+        }
         let mut lane = Lane::pooled(db, job.cancel, client.clone());
         let reply = run(job.run, &mut lane);
         drop(lane);

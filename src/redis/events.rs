@@ -10,7 +10,7 @@ use once_cell::sync::OnceCell;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, contend, dispatch, lock, log, Held, Level};
+use super::{api, blocked, contend, dispatch, lock, log, Held, Level};
 
 /// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
 pub type Shutdown = fn();
@@ -30,6 +30,8 @@ pub enum ServerEvent {
     BecamePrimary,
     /// The server has become a replica.
     BecameReplica,
+    /// A child that saves the data set has begun.
+    Forked,
 }
 
 /// Whom to tell of events. They run under the lock inside the server's own work, so they must not
@@ -60,13 +62,14 @@ const PROBE_EVERY: Duration = Duration::from_millis(5);
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn subscribe(ctx: *mut raw::RedisModuleCtx, shutdown: Shutdown) -> Result<(), String> {
     let _ = SHUTDOWN.set(shutdown);
-    let events: [(&str, u64, u64, raw::RedisModuleEventCallback); 7] = [
+    let events: [(&str, u64, u64, raw::RedisModuleEventCallback); 8] = [
         ("event loop", raw::REDISMODULE_EVENT_EVENTLOOP, 1, Some(on_event_loop)),
         ("shutdown", raw::REDISMODULE_EVENT_SHUTDOWN, 1, Some(on_shutdown)),
         ("client", raw::REDISMODULE_EVENT_CLIENT_CHANGE, 1, Some(on_change)),
         ("flush", raw::REDISMODULE_EVENT_FLUSHDB, 1, Some(on_change)),
         ("swap", raw::REDISMODULE_EVENT_SWAPDB, 1, Some(on_change)),
         ("loading", raw::REDISMODULE_EVENT_LOADING, 1, Some(on_change)),
+        ("fork", raw::REDISMODULE_EVENT_FORK_CHILD, 1, Some(on_change)),
         ("role", raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, 1, Some(on_change)),
     ];
     for (name, id, version, callback) in events {
@@ -92,7 +95,10 @@ unsafe extern "C" fn on_event_loop(
 ) {
     match subevent {
         raw::REDISMODULE_SUBEVENT_EVENTLOOP_AFTER_SLEEP => lock::main_entered(),
-        raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => contend::main_leaves(),
+        raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => {
+            guarded(blocked::deliver);
+            contend::main_leaves();
+        }
         _ => {}
     }
 }
@@ -153,6 +159,7 @@ unsafe fn read_event(id: u64, subevent: u64, data: *const c_void) -> Option<Serv
                 Some(ServerEvent::Swapped(swap.dbnum_first, swap.dbnum_second))
             }
             (raw::REDISMODULE_EVENT_LOADING, raw::REDISMODULE_SUBEVENT_LOADING_ENDED) => Some(ServerEvent::Loaded),
+            (raw::REDISMODULE_EVENT_FORK_CHILD, raw::REDISMODULE_SUBEVENT_FORK_CHILD_BORN) => Some(ServerEvent::Forked),
             (raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, role) => {
                 let primary = role == raw::REDISMODULE_EVENT_REPLROLECHANGED_NOW_MASTER;
                 Some(if primary { ServerEvent::BecamePrimary } else { ServerEvent::BecameReplica })
@@ -160,6 +167,13 @@ unsafe fn read_event(id: u64, subevent: u64, data: *const c_void) -> Option<Serv
             _ => None,
         }
     }
+}
+
+/// Makes the main thread begin a new round of its loop, if it sleeps. Any thread; never waits.
+pub(super) fn wake_main_thread() {
+    unsafe extern "C" fn nothing(_data: *mut c_void) {}
+    // SAFETY: the server's list of one-shots has a lock of its own; there is no data.
+    unsafe { api!(RedisModule_EventLoopAddOneShot(Some(nothing), std::ptr::null_mut())) };
 }
 
 /// Runs `work` on the main thread, under the lock, soon. Any thread; never waits.

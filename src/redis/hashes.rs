@@ -13,13 +13,20 @@ const QUIET: u32 = raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOTOUCH | r
 
 /// The values of these fields, in their order; `None` for one that is missing. `None` as a whole when the key is no hash.
 pub fn read_fields(held: &Held<'_>, key: &[u8], fields: &[Box<[u8]>]) -> Option<Vec<Option<Box<[u8]>>>> {
-    let name = KeyName::new(key);
-    let open = OpenKey::new(held, &name, QUIET)?;
-    // SAFETY: an open key.
-    if unsafe { api!(RedisModule_KeyType(open.raw())) } as isize != raw::REDISMODULE_KEYTYPE_HASH {
-        return None;
-    }
+    let open = open_hash(held, key)?;
     Some(fields.iter().map(|field| value(&open, field)).collect())
+}
+
+/// Whether there is a hash of this name.
+pub fn is_hash(held: &Held<'_>, key: &[u8]) -> bool {
+    open_hash(held, key).is_some()
+}
+
+fn open_hash(held: &Held<'_>, key: &[u8]) -> Option<OpenKey> {
+    let open = OpenKey::new(held, &KeyName::new(key), QUIET)?;
+    // SAFETY: an open key.
+    let kind = unsafe { api!(RedisModule_KeyType(open.raw())) } as isize;
+    (kind == raw::REDISMODULE_KEYTYPE_HASH).then_some(open)
 }
 
 fn value(hash: &OpenKey, field: &[u8]) -> Option<Box<[u8]>> {

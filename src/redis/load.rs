@@ -6,8 +6,8 @@ use std::os::raw::c_int;
 use redis_module::raw;
 
 use super::entry::{bytes_of, guarded, register, Command};
-use super::{api, aside, events, info, lock, log, node, notify, options, types};
-use super::{Aside, Held, InfoSection, KeyType, KeyWatcher, Level, Shutdown};
+use super::{api, aside, events, fork, info, large_aside, lock, log, node, notify, options, types};
+use super::{AroundFork, Aside, Held, InfoSection, KeyType, KeyWatcher, LargeAside, Level, Shutdown};
 use crate::settings::Setting;
 
 /// What the wiring tells this layer.
@@ -69,6 +69,23 @@ impl Loader {
     pub fn held(&self) -> Held<'_> {
         // SAFETY: as above.
         unsafe { Held::new(self.ctx) }
+    }
+
+    /// Registers something large that is saved beside the keys.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn large_aside<T: LargeAside>(&self) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { large_aside::register::<T>(self.ctx) }
+    }
+
+    /// Has `hooks` called around the server's forks.
+    ///
+    /// # Errors
+    /// When the system refuses it, or there are hooks already.
+    pub fn around_fork(&self, hooks: AroundFork) -> Result<(), String> {
+        fork::around(hooks)
     }
 
     /// Tells `watcher` of every change of a key.

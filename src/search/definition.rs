@@ -9,6 +9,8 @@ use std::time::Duration;
 use engine::schema::{declarations, FieldDefinition, IndexOptions, Schema};
 use engine::text::{Language, StopWords};
 
+use super::filter::Filter;
+
 /// Which keys belong to an index, and how it lives. What governs the reading of documents is in
 /// [`IndexOptions`] and the schema.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +35,8 @@ pub struct Created {
     pub options: IndexOptions,
     /// The fields.
     pub schema: Schema,
+    /// What must be true of a key besides.
+    pub filter: Option<Filter>,
 }
 
 /// The hash field with a document's language, where `LANGUAGE_FIELD` names none.
@@ -57,6 +61,7 @@ pub fn parse(words: &[&[u8]]) -> Result<Created, String> {
     let mut definition = Definition { words: words.iter().map(|&word| word.into()).collect(), ..Definition::default() };
     let mut options = IndexOptions::default();
     let mut reader = Words(words);
+    let mut filter = None;
     loop {
         let Some(word) = reader.next() else { return Err("No schema found".to_owned()) };
         match word.to_ascii_uppercase().as_slice() {
@@ -71,7 +76,11 @@ pub fn parse(words: &[&[u8]]) -> Result<Created, String> {
             b"PREFIX" => {
                 definition.prefixes.extend(reader.list("PREFIX")?.iter().map(|&prefix| Box::from(prefix)));
             }
-            b"FILTER" => definition.filter = Some(filter(reader.value("FILTER")?)?),
+            b"FILTER" => {
+                let text = reader.value("FILTER")?;
+                filter = Some(Filter::parse(text).ok_or_else(|| "Invalid expression".to_owned())?);
+                definition.filter = Some(text.into());
+            }
             b"LANGUAGE" => {
                 options.language =
                     Language::parse(reader.value("LANGUAGE")?).ok_or_else(|| "Invalid language".to_owned())?;
@@ -107,7 +116,7 @@ pub fn parse(words: &[&[u8]]) -> Result<Created, String> {
     }
     let fields = declarations(reader.0).map_err(|error| error.to_string())?;
     let schema = Schema::with_fields(fields, options.wide_fields).map_err(|error| error.to_string())?;
-    Ok(Created { definition, options, schema })
+    Ok(Created { definition, options, schema, filter })
 }
 
 /// A schema with the fields that `FT.ALTER` declares added to it.
@@ -129,10 +138,6 @@ fn score(word: &[u8]) -> Result<f64, String> {
         .and_then(|text| text.parse().ok())
         .filter(|score| (0.0..=1.0).contains(score))
         .ok_or_else(|| "Invalid score".to_owned())
-}
-
-fn filter(_text: &[u8]) -> Result<Box<[u8]>, String> {
-    Err("Invalid expression: FILTER is not supported".to_owned())
 }
 
 /// The words that were not read yet.
@@ -191,7 +196,7 @@ mod tests {
              MAXTEXTFIELDS TEMPORARY 60 NOOFFSETS NOFIELDS NOFREQS STOPWORDS 1 x SKIPINITIALSCAN ASYNC SCHEMA t TEXT",
         )
         .expect("a good command");
-        let Created { definition, options, schema } = created;
+        let Created { definition, options, schema, .. } = created;
         assert_eq!(definition.prefixes, [Box::from(*b"a:"), Box::from(*b"b:")]);
         assert_eq!(definition.temporary, Some(Duration::from_secs(60)));
         assert!(definition.skip_initial_scan && options.wide_fields && schema.is_wide());

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::{dictionaries, registry, scan, work, Fields, SearchIndex, Update};
+use super::{dictionaries, lifecycle, registry, repeat, scan, work, Fields, SearchIndex, Update, View};
 use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
 
@@ -35,25 +35,32 @@ fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
 
 /// Brings an index up to date with one key of database 0, whose name belongs to it.
 pub(super) fn look(held: &Held<'_>, index: &Arc<SearchIndex>, key: &[u8]) {
-    let view = index.view();
-    match read_fields(held, key, view.identifiers()) {
-        Some(values) => push(index, key, Update::Fields(Fields { view, values })),
+    match read(held, &index.view(), key) {
+        Some(update) => push(index, [(key, update)]),
         None => forget(index, key),
     }
 }
 
-fn forget(index: &Arc<SearchIndex>, key: &[u8]) {
+/// What a hash has now; `None` when there is none of this name.
+pub(super) fn read(held: &Held<'_>, view: &Arc<View>, key: &[u8]) -> Option<Update> {
+    let values = read_fields(held, key, view.identifiers())?;
+    Some(Update::Fields(Fields { view: Arc::clone(view), values }))
+}
+
+/// A key is not there any more.
+pub(super) fn forget(index: &Arc<SearchIndex>, key: &[u8]) {
     // In this order: what is not pending any more is among the documents.
     if index.queue().pending(key).is_some() || index.documents().current(key).is_some() {
-        push(index, key, Update::Gone);
+        push(index, [(key, Update::Gone)]);
     }
 }
 
-fn push(index: &Arc<SearchIndex>, key: &[u8], update: Update) {
-    let unread = index.queue().push(index.documents(), key, update);
+/// Queues changes, and sees that somebody works on them.
+pub(super) fn push<K: AsRef<[u8]>>(index: &Arc<SearchIndex>, changes: impl IntoIterator<Item = (K, Update)>) {
+    let backlog = index.queue().push(index.documents(), changes);
     index.used();
-    work::wake(index, unread);
-    if index.queue().bytes() > settings::INDEX_QUEUE_BYTES.count() {
+    work::wake(index, backlog.unread);
+    if backlog.bytes > settings::INDEX_QUEUE_BYTES.count() {
         for _ in 0..HELP {
             index.work_one();
         }
@@ -69,7 +76,11 @@ pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
         }
         ServerEvent::Flushed(Some(0)) => registry::clear(held),
         ServerEvent::Swapped(a, b) if a != b && (a == 0 || b == 0) => registry::renew(held),
-        ServerEvent::Loaded => scan::start_waiting(held),
+        ServerEvent::Loaded => {
+            scan::start_waiting(held);
+            lifecycle::watch_temporary(held);
+        }
+        ServerEvent::Forked => repeat::after_fork(held),
         _ => {}
     }
 }

@@ -5,12 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use engine::index::{Arrival, Index, Limits, Snapshot};
+use engine::index::{Arrival, Index, Snapshot};
 use engine::schema::{IndexOptions, Schema};
 use engine::text::Synonyms;
 
 use super::definition::{Created, Definition};
 use super::errors::IndexErrors;
+use super::filter::Filter;
 use super::queue::Queue;
 use super::scan::Scan;
 use super::work::Crew;
@@ -25,6 +26,8 @@ pub struct View {
     pub options: IndexOptions,
     /// Words that mean the same.
     pub synonyms: Synonyms,
+    /// What must be true of a key that belongs to the index.
+    pub filter: Option<Arc<Filter>>,
     /// The words of the fields that `FT.ALTER` has added.
     pub added: Vec<Box<[u8]>>,
     /// Every hash field that is copied out of a changed key, with its place in [`super::Fields`].
@@ -51,7 +54,7 @@ impl View {
         let options_named = [&options.language_field, &options.score_field, &options.payload_field];
         options_named.into_iter().flatten().for_each(|field| name(field));
         also.into_iter().for_each(name);
-        Self { schema, options, synonyms, added: Vec::new(), places, identifiers }
+        Self { schema, options, synonyms, filter: None, added: Vec::new(), places, identifiers }
     }
 
     /// The hash fields to copy of a key that belongs to the index.
@@ -62,6 +65,7 @@ impl View {
     /// The same with other fields, of which `added` is what `FT.ALTER` said.
     pub(super) fn with_schema(&self, schema: Schema, added: &[&[u8]]) -> Self {
         let mut view = Self::new(schema, self.options.clone(), self.synonyms.clone(), self.also());
+        view.filter.clone_from(&self.filter);
         view.added = self.added.iter().cloned().chain(added.iter().map(|&word| word.into())).collect();
         view
     }
@@ -69,6 +73,7 @@ impl View {
     /// The same with other synonyms.
     pub(super) fn with_synonyms(&self, synonyms: Synonyms) -> Self {
         let mut view = Self::new(self.schema.clone(), self.options.clone(), synonyms, self.also());
+        view.filter.clone_from(&self.filter);
         view.added.clone_from(&self.added);
         view
     }
@@ -110,17 +115,23 @@ const HELP_EVERY: Duration = Duration::from_millis(2);
 impl SearchIndex {
     /// An index without documents.
     pub fn new(name: &[u8], created: Created) -> Arc<Self> {
-        let view = View::new(created.schema, created.options, Synonyms::default(), []);
-        Self::with_view(name, created.definition, Arc::new(view))
+        let fields = created.filter.iter().flat_map(Filter::fields);
+        let mut view = View::new(created.schema, created.options, Synonyms::default(), fields);
+        view.filter = created.filter.map(Arc::new);
+        Self::build(name, created.definition, Arc::new(view), Index::default())
     }
 
-    /// An index without documents, which are read as `view` says.
-    pub(super) fn with_view(name: &[u8], definition: Definition, view: Arc<View>) -> Arc<Self> {
+    /// The same index with other documents.
+    pub(super) fn with_documents(&self, documents: Index) -> Arc<Self> {
+        Self::build(&self.name, self.definition.clone(), self.view(), documents)
+    }
+
+    fn build(name: &[u8], definition: Definition, view: Arc<View>, documents: Index) -> Arc<Self> {
         Arc::new(Self {
             name: name.into(),
             definition,
             view: RwLock::new(view),
-            documents: Index::new(Limits::default()),
+            documents,
             queue: Queue::default(),
             dropped: AtomicBool::new(false),
             crew: Crew::default(),

@@ -4,17 +4,19 @@
 //! last change is taken. What follows may happen anywhere: waiting until that change is applied, matching
 //! and ranking over the snapshot without any lock, and reading the rows of the page in slices.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use engine::collect::search::{search, Order, Request as Wanted};
+use engine::collect::search::{profile, search, Order, Request as Wanted};
 use engine::collect::{Found, Hit};
 use engine::columns::SortValue;
 use engine::cursor::budget::{Budget, Stop as Ended};
+use engine::cursor::profile::Profile;
 use engine::index::{Arrival, Snapshot};
 
-use super::load::{in_documents, Loader, Reader};
+use super::load::{in_documents, Loaded, Loader, Reader};
 use super::plan::{Plan, Ranking};
 use super::request::Request;
 use super::rows::Answer;
@@ -32,6 +34,36 @@ pub struct Search {
     arrival: Arrival,
     deadline: Option<Instant>,
     reader: Reader,
+    /// What was measured, when that was asked for.
+    report: Option<RefCell<Report>>,
+}
+
+/// Where the time of a search went (`FT.PROFILE`).
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    /// From the query's text to its plan.
+    pub planning: Duration,
+    /// Until all changes before the search were applied.
+    pub waiting: Duration,
+    /// Matching and ranking.
+    pub matching: Duration,
+    /// Documents that were ranked for the page.
+    pub ranked: u64,
+    /// Reading documents, and what is done with their texts.
+    pub loading: Duration,
+    /// What each clause did.
+    pub clauses: Profile,
+}
+
+/// How much work a search is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Weight {
+    /// Less than handing it to a worker.
+    Trifle,
+    /// Such that others may wait for it.
+    Usual,
+    /// Such that others should not.
+    Long,
 }
 
 /// Why a search has no answer.
@@ -48,7 +80,8 @@ pub enum Failure {
 }
 
 impl Failure {
-    pub(super) fn no_index(name: &[u8]) -> Self {
+    /// The failure where no index has this name.
+    pub fn no_index(name: &[u8]) -> Self {
         Self::NoIndex(String::from_utf8_lossy(name).into_owned())
     }
 }
@@ -77,35 +110,44 @@ const REPLACEMENTS: usize = 4;
 const SMALL_PAGE: usize = 32;
 
 impl Search {
-    /// Takes a search in on the main thread.
+    /// Takes a search in on the main thread; one that is to be measured if `profile` is set.
     ///
     /// # Errors
     /// The text for the client.
-    pub fn arrive(held: &Held<'_>, index: &[u8], request: Request, user: Option<String>) -> Result<Self, String> {
+    pub fn arrive(
+        held: &Held<'_>,
+        index: &[u8],
+        request: Request,
+        user: Option<String>,
+        profile: bool,
+    ) -> Result<Self, String> {
         let index = registry::find(held, index).ok_or_else(|| Failure::no_index(index).to_string())?;
+        let begun = Instant::now();
         let plan = Plan::new(&request, index.view())?;
+        let planning = begun.elapsed();
         let deadline = request.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let reader = user.filter(|user| !KeyAccess::of(held, Some(user)).is_ok_and(|access| access.reads_everything()));
+        index.note_dialect(u8::try_from(request.dialect.number()).unwrap_or(1));
         let arrival = index.documents().arrive();
-        Ok(Self { index, request, plan, arrival, deadline, reader })
+        let report = profile.then(|| RefCell::new(Report { planning, ..Report::default() }));
+        Ok(Self { index, request, plan, arrival, deadline, reader, report })
     }
 
-    /// The request.
-    pub fn request(&self) -> &Request {
-        &self.request
-    }
-
-    /// The request, bound to the index.
-    pub fn plan(&self) -> &Plan {
-        &self.plan
-    }
-
-    /// Postings that the search has to read, about; `None` when it has to wait for changes first, or
-    /// for many rows.
-    pub fn cost(&self) -> Option<u64> {
-        let small = self.request.count <= SMALL_PAGE && matches!(self.plan.ranking, Ranking::Engine(_));
-        let snapshot = self.index.documents().snapshot(&self.arrival).filter(|_| small)?;
-        Some(cost::estimate(&snapshot, &self.plan.node))
+    /// How much work it is, as far as that can be told at once.
+    pub fn weight(&self) -> Weight {
+        let (trifle, long) = (settings::INLINE_COST.get().unsigned_abs(), settings::LONG_COST.get().unsigned_abs());
+        let Some(snapshot) = self.index.documents().snapshot(&self.arrival) else { return Weight::Usual };
+        let cost = match self.plan.ranking {
+            Ranking::Engine(_) => cost::estimate(&snapshot, &self.plan.node),
+            Ranking::Stored { .. } => u64::MAX,
+        };
+        if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+            Weight::Trifle
+        } else if cost >= long {
+            Weight::Long
+        } else {
+            Weight::Usual
+        }
     }
 
     /// Runs the search.
@@ -120,9 +162,26 @@ impl Search {
         Ok(answer)
     }
 
+    /// What was measured, when that was asked for.
+    pub fn report(&self) -> Report {
+        self.report.as_ref().map(|report| report.borrow().clone()).unwrap_or_default()
+    }
+
+    /// Runs `work` and notes how long it took.
+    fn measure<R>(&self, work: impl FnOnce() -> R, note: impl FnOnce(&mut Report, Duration, &R)) -> R {
+        let Some(report) = &self.report else { return work() };
+        let begun = Instant::now();
+        let result = work();
+        note(&mut report.borrow_mut(), begun.elapsed(), &result);
+        result
+    }
+
     fn answer(&self, lane: &mut Lane) -> Result<Answer, Failure> {
-        let taken = self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline).map_err(Failure::Stopped)?;
-        let Some(snapshot) = taken else {
+        let taken = self.measure(
+            || self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline),
+            |report, time, _| report.waiting = time,
+        );
+        let Some(snapshot) = taken.map_err(Failure::Stopped)? else {
             return Ok(Answer { partial: true, ..Answer::default() });
         };
         let loader = Loader {
@@ -155,12 +214,26 @@ impl Search {
             explain: self.request.explain,
             ..Wanted::best(&self.plan.node, self.request.scorer, count)
         };
-        let found = search(snapshot, &wanted, &Budget::new(&ask));
+        let budget = Budget::new(&ask);
+        let found = if self.report.is_some() {
+            let note = |report: &mut Report, time, (found, clauses): &(Found, Profile)| {
+                report.matching += time;
+                report.ranked += found.hits.len() as u64;
+                report.clauses = clauses.clone();
+            };
+            self.measure(|| profile(snapshot, &wanted, &budget), note).0
+        } else {
+            search(snapshot, &wanted, &budget)
+        };
         cancel.check().map_err(Failure::Stopped)?;
         if self.index.is_dropped() {
             return Err(Failure::no_index(self.index.name()));
         }
         Ok(found)
+    }
+
+    fn load(&self, lane: &mut Lane, loader: &Loader<'_>, page: Vec<Hit>) -> Result<Loaded, Failure> {
+        self.measure(|| loader.load(lane, page), |report, time, _| report.loading += time)
     }
 
     /// The page in the engine's order. What has to be left out is replaced by the next best.
@@ -174,7 +247,7 @@ impl Search {
         for _ in 0..=REPLACEMENTS {
             let page: Vec<Hit> = found.hits.drain(..).skip(seen).take(count - answer.rows.len()).collect();
             seen += page.len();
-            let loaded = loader.load(lane, page)?;
+            let loaded = self.load(lane, loader, page)?;
             answer.rows.extend(loaded.rows);
             answer.partial |= loaded.late;
             let missing = count - answer.rows.len();
@@ -213,7 +286,7 @@ impl Search {
             if page.is_empty() {
                 break;
             }
-            let loaded = loader.load(lane, page)?;
+            let loaded = self.load(lane, loader, page)?;
             answer.rows.extend(loaded.rows);
             answer.partial |= loaded.late;
             if loaded.late {

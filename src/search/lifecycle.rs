@@ -1,12 +1,13 @@
 //! How does an index come, change and go?
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::definition::{self, Created};
 use super::{registry, scan, SearchIndex};
-use crate::redis::{call, replicate, Held, Lane};
+use crate::redis::{background, call, key_count, replicate, Alarm, Held, Lane, Pools};
 use crate::reply::Reply;
-use crate::sync::Stop;
+use crate::sync::{CancelToken, Stop};
 
 /// Makes an index from the words after its name.
 ///
@@ -22,9 +23,12 @@ pub fn create(held: &Held<'_>, name: &[u8], words: &[&[u8]]) -> Result<(), Strin
     let created: Created = definition::parse(words)?;
     let skip = created.definition.skip_initial_scan;
     let index = SearchIndex::new(name, created);
-    if registry::add(held, Arc::clone(&index)) && !skip {
+    // A scan of nothing would only look again at what is written before it begins.
+    let is_empty = !held.is_loading() && key_count(held) == 0;
+    if registry::add(held, Arc::clone(&index)) && !skip && !is_empty {
         scan::start(held, &index);
     }
+    watch_temporary(held);
     Ok(())
 }
 
@@ -59,28 +63,62 @@ pub fn add_synonyms(held: &Held<'_>, index: &Arc<SearchIndex>, group: &[u8], wor
 pub fn drop_with_documents(lane: &mut Lane, index: &Arc<SearchIndex>) -> Result<(), Stop> {
     let arrival = lane.slice(|slice| {
         if !index.is_dropped() {
-            registry::remove(slice.held(), index.name());
-            replicate(slice.held(), c"FT.DROPINDEX", &[index.name()]);
+            remove(slice.held(), index);
         }
         index.documents().arrive()
     })?;
     let snapshot = index.snapshot(&arrival, lane.cancel())?;
-    for segment in snapshot.segments() {
-        let mut doc = 0;
-        while doc < segment.len() {
-            lane.slice(|slice| {
-                while doc < segment.len() && !slice.spent() {
-                    let (born, died) = segment.life(doc);
-                    if born <= snapshot.seq() && snapshot.seq() < died {
-                        let key = segment.with_key(doc, <[u8]>::to_vec);
-                        unlink(slice.held(), key);
-                    }
-                    doc += 1;
-                }
-            })?;
-        }
+    let mut keys = scan::living_keys(&snapshot).peekable();
+    while keys.peek().is_some() {
+        lane.slice(|slice| {
+            while !slice.spent() {
+                let Some(key) = keys.next() else { break };
+                unlink(slice.held(), key.into());
+            }
+        })?;
     }
     Ok(())
+}
+
+/// Rings when a temporary index may have to go.
+static TEMPORARY: Alarm = Alarm::new(drop_unused);
+
+/// How long until the next look at a temporary index that only its primary may drop.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Sets the alarm to the next end of a temporary index.
+pub(super) fn watch_temporary(held: &Held<'_>) {
+    if let Some(at) = registry::all(held).iter().filter_map(|index| index.expires()).min() {
+        TEMPORARY.set(held, at);
+    }
+}
+
+/// Drops the temporary indexes that nobody has used, with their documents.
+fn drop_unused(held: &Held<'_>) {
+    let now = Instant::now();
+    if held.is_replica() || held.is_loading() {
+        if registry::all(held).iter().any(|index| index.expires().is_some()) {
+            TEMPORARY.set(held, now + LOOK_AGAIN);
+        }
+        return;
+    }
+    for index in registry::all(held) {
+        if index.expires().is_some_and(|at| at <= now) {
+            // Here, so that nobody finds it any more and the alarm does not see it again.
+            remove(held, &index);
+            // A refusal means that the server shuts down; a stop, too. The documents stay then.
+            let _ = background(Pools::Maintenance, 0, CancelToken::new(), move |lane| {
+                let _ = drop_with_documents(lane, &index);
+            });
+        }
+    }
+    watch_temporary(held);
+}
+
+/// Removes an index, and tells replicas and the AOF.
+fn remove(held: &Held<'_>, index: &SearchIndex) {
+    registry::remove(held, index.name());
+    replicate(held, c"FT.DROPINDEX", &[index.name()]);
 }
 
 fn unlink(held: &Held<'_>, key: Vec<u8>) {

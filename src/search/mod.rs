@@ -12,29 +12,35 @@ mod cost;
 pub mod definition;
 pub mod dictionaries;
 mod errors;
+mod filter;
 mod follow;
 mod index;
 mod job;
+pub mod legacy;
 pub mod lifecycle;
 mod load;
 mod plan;
 mod queue;
 mod recheck;
 pub mod registry;
+mod repeat;
 mod request;
 mod routes;
 mod rows;
+mod saved;
 mod scan;
 mod snippets;
+mod vocabulary;
 mod work;
 
 pub use errors::{Failures, IndexErrors};
 pub use index::{SearchIndex, View};
-pub use job::{Failure, Search, TIMED_OUT};
+pub use job::{Failure, Report, Search, Weight, TIMED_OUT};
 pub use plan::Plan;
 pub use queue::{analysis_limits, Fields, Update};
 pub use request::{Content, Filter, Highlight, Request, Returned, Sort, Summarize};
-pub use rows::{Answer, Row};
+pub use rows::{Answer, Field, Row};
+pub use vocabulary::{misspelled, tag_values, Spelling};
 
 use crate::redis::{observe, Loader};
 
@@ -44,6 +50,8 @@ use crate::redis::{observe, Loader};
 /// What the server refused.
 pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(follow::WATCHER)?;
+    loader.large_aside::<saved::Saved>()?;
+    loader.around_fork(saved::AROUND_FORK)?;
     observe(follow::on_server_event);
     Ok(())
 }

@@ -42,6 +42,11 @@ impl Fields {
         reader.document(key, |identifier| self.value(identifier))
     }
 
+    /// Whether the key with these fields passes the index's filter.
+    pub fn belong(&self, key: &[u8]) -> bool {
+        self.view.filter.as_ref().is_none_or(|filter| filter.passes(key, self))
+    }
+
     fn bytes(&self) -> usize {
         self.values.iter().flatten().map(|value| value.len()).sum()
     }
@@ -62,6 +67,15 @@ pub enum Update {
     Fields(Fields),
     /// It is gone, or does not belong to the index any more.
     Gone,
+}
+
+/// What waits in a queue.
+#[derive(Debug, Clone, Copy)]
+pub struct Backlog {
+    /// Changes that nobody has begun to read.
+    pub unread: usize,
+    /// Bytes of all that are not applied.
+    pub bytes: usize,
 }
 
 /// The changes of one index that are not applied yet.
@@ -104,23 +118,29 @@ impl Queue {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Numbers a change and appends it. Under the server's lock, so that numbers come in order. Returns how many
-    /// changes nobody has begun to read.
-    pub fn push(&self, documents: &Index, key: &[u8], update: Update) -> usize {
+    /// Numbers changes and appends them. Under the server's lock, so that numbers come in order.
+    pub fn push<K: AsRef<[u8]>>(&self, documents: &Index, changes: impl IntoIterator<Item = (K, Update)>) -> Backlog {
         let mut state = self.state();
-        let seq = documents.assign();
-        let key: Arc<[u8]> = key.into();
-        let values = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
-        let bytes = SLOT_BYTES + key.len() + values;
-        state.bytes += bytes;
-        state.pending.insert(Arc::clone(&key), seq);
-        state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
-        state.slots.len() - state.taken
+        for (key, update) in changes {
+            let seq = documents.assign();
+            let key: Arc<[u8]> = key.as_ref().into();
+            let values = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
+            let bytes = SLOT_BYTES + key.len() + values;
+            state.bytes += bytes;
+            state.pending.insert(Arc::clone(&key), seq);
+            state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
+        }
+        Backlog { unread: state.slots.len() - state.taken, bytes: state.bytes }
     }
 
     /// The number of the last change of a key that is not applied yet.
     pub fn pending(&self, key: &[u8]) -> Option<Seq> {
         self.state().pending.get(key).copied()
+    }
+
+    /// The keys whose changes are not applied yet.
+    pub(super) fn keys(&self) -> Vec<Arc<[u8]>> {
+        self.state().pending.keys().cloned().collect()
     }
 
     /// Changes that are not applied yet.
@@ -200,6 +220,7 @@ impl State {
 fn read(key: &[u8], update: &Update, failed: &dyn Fn(&ValueError, &[u8])) -> Change {
     match update {
         Update::Gone => Change::Delete(key.into()),
+        Update::Fields(fields) if !fields.belong(key) => Change::Delete(key.into()),
         Update::Fields(fields) => match fields.document(key) {
             Ok(document) => Change::Upsert(Box::new(document)),
             Err(error) => {

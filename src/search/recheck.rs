@@ -11,8 +11,12 @@ use engine::score::Scorer;
 
 use super::Fields;
 
-/// Whether the document with these fields matches. One with a bad value is in no index.
+/// Whether the document with these fields matches. One with a bad value is in no index, and so is one that the index's
+/// filter leaves out.
 pub(super) fn matches(node: &Node, key: &[u8], fields: &Fields) -> bool {
+    if !fields.belong(key) {
+        return false;
+    }
     let Ok(document) = fields.document(key) else { return false };
     let index = Index::default();
     let applied = index.apply_now(Change::Upsert(Box::new(document)));

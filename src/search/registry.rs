@@ -9,11 +9,15 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use engine::index::Index;
 use once_cell::sync::Lazy;
 
 use super::routes::Routes;
 use super::{scan, work, SearchIndex};
 use crate::redis::Held;
+
+/// An alias, and the own name of its index.
+type Alias = (Box<[u8]>, Box<[u8]>);
 
 #[derive(Default)]
 struct Tables {
@@ -46,6 +50,58 @@ pub(super) fn routes() -> Arc<Routes> {
 
 fn tables() -> MutexGuard<'static, Tables> {
     TABLES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Figures of all indexes together.
+#[derive(Debug, Default)]
+pub struct Totals {
+    /// Indexes.
+    pub indexes: u64,
+    /// Their documents.
+    pub documents: u64,
+    /// Changes that are not applied yet.
+    pub queued: u64,
+    /// Bytes of those.
+    pub queued_bytes: u64,
+    /// Bytes of the documents.
+    pub memory: u64,
+    /// Documents that could not be indexed.
+    pub failures: u64,
+}
+
+/// Figures of all indexes together. Under the server's lock.
+pub fn totals() -> Totals {
+    let mut totals = Totals::default();
+    for index in everything().0 {
+        let figures = index.documents().figures();
+        totals.indexes += 1;
+        totals.documents += figures.documents;
+        totals.queued += index.queue().len() as u64;
+        totals.queued_bytes += index.queue().bytes() as u64;
+        totals.memory += figures.memory.total() as u64;
+        totals.failures += index.errors().total.count;
+    }
+    totals
+}
+
+/// All indexes, and all aliases with the names of theirs. For saving, also in a forked child: whoever changes them has the
+/// server's lock, so at a fork nobody holds this one.
+pub(super) fn everything() -> (Vec<Arc<SearchIndex>>, Vec<Alias>) {
+    let tables = tables();
+    let aliases = tables.aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect();
+    (tables.indexes.values().cloned().collect(), aliases)
+}
+
+/// Puts an index in the place of the one of its name.
+pub(super) fn replace(_held: &Held<'_>, new: &Arc<SearchIndex>) {
+    let mut tables = tables();
+    let old = tables.indexes.insert(new.name().into(), Arc::clone(new));
+    tables.changed();
+    drop(tables);
+    if let Some(old) = old {
+        old.mark_dropped();
+        work::bury(old);
+    }
 }
 
 /// The index of this name or alias.
@@ -99,13 +155,8 @@ pub(super) fn clear(held: &Held<'_>) {
 /// another one.
 pub(super) fn renew(held: &Held<'_>) {
     for old in all(held) {
-        let new = SearchIndex::with_view(old.name(), old.definition().clone(), old.view());
-        let mut tables = tables();
-        tables.indexes.insert(old.name().into(), Arc::clone(&new));
-        tables.changed();
-        drop(tables);
-        old.mark_dropped();
-        work::bury(old);
+        let new = old.with_documents(Index::default());
+        replace(held, &new);
         scan::start(held, &new);
     }
 }
@@ -124,9 +175,4 @@ pub fn add_alias(_held: &Held<'_>, alias: &[u8], index: &SearchIndex) -> bool {
 /// Removes an alias. Returns whether there was one.
 pub fn remove_alias(_held: &Held<'_>, alias: &[u8]) -> bool {
     tables().aliases.remove(alias).is_some()
-}
-
-/// All aliases, each with the own name of its index.
-pub fn aliases(_held: &Held<'_>) -> Vec<(Box<[u8]>, Box<[u8]>)> {
-    tables().aliases.iter().map(|(alias, own)| (alias.clone(), own.clone())).collect()
 }

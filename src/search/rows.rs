@@ -17,11 +17,11 @@ pub struct Row {
     /// What it was sorted by.
     pub sort: Option<SortValue>,
     /// Names and values of the fields that are shown.
-    pub fields: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub fields: Vec<Field>,
 }
 
 /// Name and value.
-pub(super) type Field = (Box<[u8]>, Box<[u8]>);
+pub type Field = (Box<[u8]>, Box<[u8]>);
 
 /// The answer to a search.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -2,20 +2,22 @@
 //!
 //! A scan in the background, in slices: names are collected from the server's cursor and their fields copied under
 //! the lock, numbered like every other change. What clients write meanwhile is followed as always, so nothing is
-//! missed; a key that has come since the scan began is skipped.
+//! missed.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use engine::segment::Seq;
+use engine::index::Snapshot;
 
 use super::{follow, registry, SearchIndex};
-use crate::redis::{background, key_count, Held, KeysCursor, Lane, Pools};
+use crate::redis::{background, is_hash, key_count, Held, KeysCursor, Lane, Pools};
 use crate::sync::{CancelToken, Stop};
 
-/// Bytes that wait to be indexed, past which the scan helps with that instead of going on.
+/// Bytes that wait to be indexed, past which the scan waits for the indexing threads.
 const PAUSE_ABOVE: usize = 16 << 20;
+/// How long it waits at a time.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// A scan for one index.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub(super) struct Scan {
     running: AtomicBool,
     /// It must begin when the loading of the data set has ended.
     waiting: AtomicBool,
+    /// It is to be a look at these keys and those of the index, not at the keyspace.
+    check: Mutex<Option<Vec<Box<[u8]>>>>,
     seen: AtomicU64,
     total: AtomicU64,
 }
@@ -65,6 +69,14 @@ pub(super) fn start_waiting(held: &Held<'_>) {
     }
 }
 
+/// Has an index looked over that was read from a file: `pending` are keys that it may know nothing of, or what is not
+/// so any more; and some of its keys may have expired meanwhile. Begins when the data set was loaded.
+pub(super) fn check(index: &Arc<SearchIndex>, pending: Vec<Box<[u8]>>) {
+    let scan = index.scan();
+    *scan.check.lock().unwrap_or_else(PoisonError::into_inner) = Some(pending);
+    scan.waiting.store(true, Ordering::Release);
+}
+
 /// Under the server's lock.
 fn launch(index: &Arc<SearchIndex>) {
     let scan = index.scan();
@@ -72,12 +84,15 @@ fn launch(index: &Arc<SearchIndex>) {
     scan.seen.store(0, Ordering::Relaxed);
     scan.running.store(true, Ordering::Release);
     scan.waiting.store(false, Ordering::Release);
-    let since = index.documents().assigned();
+    let check = scan.check.lock().unwrap_or_else(PoisonError::into_inner).take();
     let running = Running { index: Arc::clone(index), number };
     // A refusal means that the server shuts down.
-    let _ = background(Pools::Maintenance, 0, CancelToken::new(), move |lane| {
+    let _ = background(Pools::Scanning, 0, CancelToken::new(), move |lane| {
         // A stop needs nobody to be told: there is a later scan, or no index, or no server.
-        let _ = run(&running, since, lane);
+        let _ = match check {
+            Some(pending) => look_over(&running, pending, lane),
+            None => run(&running, lane),
+        };
     });
 }
 
@@ -107,7 +122,7 @@ impl Drop for Running {
     }
 }
 
-fn run(running: &Running, since: Seq, lane: &mut Lane) -> Result<(), Stop> {
+fn run(running: &Running, lane: &mut Lane) -> Result<(), Stop> {
     let index = &running.index;
     let mut cursor = KeysCursor::new();
     let mut names: Vec<Box<[u8]>> = Vec::new();
@@ -118,49 +133,79 @@ fn run(running: &Running, since: Seq, lane: &mut Lane) -> Result<(), Stop> {
             running.check()?;
             let held = slice.held();
             index.scan().total.store(key_count(held), Ordering::Relaxed);
-            let mut seen = 0;
-            loop {
-                while let Some(name) = names.pop() {
-                    bring(held, index, &name, since);
-                    if slice.spent() {
-                        return Ok(seen);
+            let view = index.view();
+            let (mut seen, mut changes) = (0, Vec::new());
+            while !slice.spent() {
+                if let Some(name) = names.pop() {
+                    // A key that is no hash any more was seen to go.
+                    if let Some(update) = follow::read(held, &view, &name) {
+                        changes.push((name, update));
                     }
-                }
-                if !more {
-                    return Ok(seen);
-                }
-                more = cursor.next_bucket(held, &mut |key| {
-                    seen += 1;
-                    if key.kind() == Some("hash") && belongs(index, key.name) && !key.expired(now) {
-                        names.push(key.name.into());
-                    }
-                });
-                if slice.spent() {
-                    return Ok(seen);
+                } else if more {
+                    more = cursor.next_bucket(held, &mut |key| {
+                        seen += 1;
+                        if key.kind() == Some("hash") && belongs(index, key.name) && !key.expired(now) {
+                            names.push(key.name.into());
+                        }
+                    });
+                } else {
+                    break;
                 }
             }
+            follow::push(index, changes);
+            Ok(seen)
         })??;
         index.scan().seen.fetch_add(seen, Ordering::Relaxed);
         while index.queue().bytes() > PAUSE_ABOVE {
             running.check()?;
             lane.cancel().check()?;
-            if !index.work_one() {
-                // All is being read by others.
-                std::thread::sleep(std::time::Duration::from_millis(1));
-            }
+            std::thread::sleep(PAUSE);
         }
     }
     Ok(())
 }
 
-fn belongs(index: &SearchIndex, key: &[u8]) -> bool {
-    index.definition().prefixes.iter().any(|prefix| key.starts_with(prefix))
+/// See [`check`].
+fn look_over(running: &Running, pending: Vec<Box<[u8]>>, lane: &mut Lane) -> Result<(), Stop> {
+    let index = &running.index;
+    let snapshot = index.documents().latest();
+    index.scan().total.store(pending.len() as u64 + snapshot.documents(), Ordering::Relaxed);
+    let mut visit = |keys: &mut dyn Iterator<Item = Box<[u8]>>, look: &dyn Fn(&Held<'_>, &[u8])| {
+        let mut keys = keys.peekable();
+        while keys.peek().is_some() {
+            let seen = lane.slice(|slice| {
+                running.check()?;
+                let mut seen = 0;
+                while !slice.spent() {
+                    let Some(key) = keys.next() else { break };
+                    look(slice.held(), &key);
+                    seen += 1;
+                }
+                Ok(seen)
+            })??;
+            index.scan().seen.fetch_add(seen, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    visit(&mut pending.into_iter(), &|held, key| follow::look(held, index, key))?;
+    let mut keys = living_keys(&snapshot);
+    visit(&mut keys, &|held, key| {
+        if !is_hash(held, key) {
+            follow::forget(index, key);
+        }
+    })
 }
 
-/// Looks at a key, unless it was looked at since the scan began.
-fn bring(held: &Held<'_>, index: &Arc<SearchIndex>, key: &[u8], since: Seq) {
-    let last = index.queue().pending(key).or_else(|| index.documents().current(key));
-    if last.is_none_or(|last| last <= since) {
-        follow::look(held, index, key);
-    }
+/// The keys of the documents that a snapshot sees.
+pub(super) fn living_keys(snapshot: &Snapshot) -> impl Iterator<Item = Box<[u8]>> + '_ {
+    snapshot.segments().flat_map(|segment| {
+        (0..segment.len()).filter_map(|doc| {
+            let (born, died) = segment.life(doc);
+            (born <= snapshot.seq() && snapshot.seq() < died).then(|| segment.with_key(doc, |key| Box::from(key)))
+        })
+    })
+}
+
+fn belongs(index: &SearchIndex, key: &[u8]) -> bool {
+    index.definition().prefixes.iter().any(|prefix| key.starts_with(prefix))
 }

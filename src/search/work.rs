@@ -95,7 +95,13 @@ impl Drop for Maintaining {
     }
 }
 
+/// Does something that nobody waits for on another thread.
+pub(super) fn later(work: impl FnOnce() + Send + 'static) {
+    // Refused at shutdown: the work is dropped here, and with it what it held.
+    let _ = background(Pools::Maintenance, 0, CancelToken::new(), move |_| work());
+}
+
 /// Lets go of an index that was dropped, on another thread: freeing millions of documents takes its time.
 pub(super) fn bury(index: Arc<SearchIndex>) {
-    let _ = background(Pools::Maintenance, 0, CancelToken::new(), move |_| drop(index));
+    later(move || drop(index));
 }

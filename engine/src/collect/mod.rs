@@ -6,10 +6,11 @@
 //! passed over because nothing in them can be among the best ([`prune`]). A query with few matches
 //! is walked once.
 
+pub mod accumulate;
 pub mod count;
 pub mod prune;
 pub mod search;
 pub mod sort;
 pub mod topk;
 
-pub use search::{search, Found, Hit, Order, Request};
+pub use search::{matches, profile, search, Found, Hit, Order, Request};

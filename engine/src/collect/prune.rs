@@ -35,7 +35,15 @@ impl Offer<'_, '_> {
         let threshold = unordered(self.top.threshold()?);
         let outer = self.outer();
         // Where every document's score is 0, none is better than those there are.
-        Some(if outer > 0.0 { threshold / outer } else { f64::INFINITY })
+        Some(if outer == 1.0 {
+            threshold
+        } else if outer > 0.0 {
+            // A hair less: exact ceilings are only exact as they are.
+            let floor = threshold / outer;
+            floor - floor.abs() * 1e-9
+        } else {
+            f64::INFINITY
+        })
     }
 
     /// What ceilings are multiplied by.
@@ -44,7 +52,7 @@ impl Offer<'_, '_> {
     }
 
     /// The score that a document must exceed.
-    fn least(&self) -> f64 {
+    pub(super) fn least(&self) -> f64 {
         self.top.threshold().map_or(f64::NEG_INFINITY, unordered)
     }
 
@@ -62,7 +70,7 @@ impl Offer<'_, '_> {
     }
 
     #[inline]
-    fn scale(&self, doc: DocId) -> Scale {
+    pub(super) fn scale(&self, doc: DocId) -> Scale {
         self.scoring.scale(self.segment.facts(doc))
     }
 
@@ -71,7 +79,7 @@ impl Offer<'_, '_> {
     }
 
     /// Offers a document whose tree is worth `tree`, if it is worth looking at.
-    fn offer_tree(&mut self, doc: DocId, scale: &Scale, tree: f64, proximity: impl FnOnce() -> f64) {
+    pub(super) fn offer_tree(&mut self, doc: DocId, scale: &Scale, tree: f64, proximity: impl FnOnce() -> f64) {
         let best = self.scoring.result(scale, tree, 1.0);
         if self.top.threshold().is_some_and(|threshold| ordered(best) <= threshold) || !self.visible.contains(doc) {
             return;
@@ -130,9 +138,11 @@ impl Offer<'_, '_> {
         });
     }
 
-    /// Offers all documents of a union of terms, whose values add up.
-    pub fn any_term(&mut self, cursors: Vec<TermCursor<'_>>) {
+    /// Offers all documents of a union of terms, whose values add up. `tree` gives a cursor that knows how
+    /// far apart a document's terms stand.
+    pub fn any_term<'c>(&mut self, cursors: Vec<TermCursor<'c>>, tree: impl FnOnce() -> BoxCursor<'c>) {
         let mut union = MaxScore::new(cursors);
+        let mut apart = Apart::new(tree);
         let outer = self.outer();
         loop {
             let floor = self.floor();
@@ -141,9 +151,35 @@ impl Offer<'_, '_> {
                 break;
             }
             let scale = self.scale(doc);
-            if let Some(tree) = union.value(doc, &scale, scale.outer / outer, floor) {
-                self.offer_tree(doc, &scale, tree, || 1.0);
+            if let Some(tree) = union.value(doc, &scale, scale.outer / scale.norm / outer, floor) {
+                self.offer_tree(doc, &scale, tree, || apart.proximity(doc));
             }
+        }
+    }
+}
+
+/// How far apart a document's terms stand, asked of a cursor that is only made when somebody asks.
+pub(super) struct Apart<'c, F> {
+    make: Option<F>,
+    cursor: Option<BoxCursor<'c>>,
+}
+
+impl<'c, F: FnOnce() -> BoxCursor<'c>> Apart<'c, F> {
+    pub(super) fn new(make: F) -> Self {
+        Self { make: Some(make), cursor: None }
+    }
+
+    /// The divisor of a document that matches; documents come in order.
+    pub(super) fn proximity(&mut self, doc: DocId) -> f64 {
+        if let Some(make) = self.make.take() {
+            self.cursor = Some(make());
+        }
+        let Some(cursor) = &mut self.cursor else { return 1.0 };
+        if cursor.seek(doc) == doc {
+            cursor.proximity()
+        } else {
+            // Only when the budget is used up.
+            1.0
         }
     }
 }

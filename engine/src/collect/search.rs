@@ -1,5 +1,6 @@
 //! How is a query run?
 
+use super::accumulate::MANY;
 use super::count::{count, each_window};
 use super::prune::Offer;
 use super::sort::{arrange, by_number, by_text, SortBy};
@@ -8,6 +9,7 @@ use crate::columns::SortValue;
 use crate::cursor::budget::{Budget, Stop};
 use crate::cursor::build::Prepared;
 use crate::cursor::plan::Node;
+use crate::cursor::profile::Profile;
 use crate::cursor::BoxCursor;
 use crate::index::Snapshot;
 use crate::score::explain::Explanation;
@@ -94,19 +96,34 @@ pub struct Found {
 
 /// Runs a query over a snapshot.
 pub fn search(snapshot: &Snapshot, request: &Request<'_>, budget: &Budget<'_>) -> Found {
+    run(snapshot, request, budget, false).0
+}
+
+/// Runs a query over a snapshot, document by document, and says what each clause did (`FT.PROFILE`).
+pub fn profile(snapshot: &Snapshot, request: &Request<'_>, budget: &Budget<'_>) -> (Found, Profile) {
+    let (found, profile) = run(snapshot, request, budget, true);
+    (found, profile.unwrap_or_default())
+}
+
+fn run(snapshot: &Snapshot, request: &Request<'_>, budget: &Budget<'_>, counting: bool) -> (Found, Option<Profile>) {
     let payload = request.payload.map(Into::into);
     let scoring = Scoring::new(request.scorer, snapshot.documents(), snapshot.mean_len(), payload);
-    let run = Run { snapshot, request, scoring: &scoring };
-    let prepared = Prepared::new(snapshot, request.query, &scoring, budget);
+    let run = Run { snapshot, request, scoring: &scoring, counting };
+    let mut prepared = Prepared::new(snapshot, request.query, &scoring, budget);
+    if counting {
+        prepared = prepared.profiled();
+    }
     let (total, mut hits) = match request.order {
         Order::Score => run.by_score(&prepared),
         Order::By(sort) => run.by_column(&prepared, sort),
     };
+    // What comes after is not part of the search.
+    let profile = prepared.profile();
     let late_scores = request.scores && request.order != Order::Score;
     if request.explain || late_scores {
         hits.iter_mut().for_each(|hit| run.score_hit(&prepared, hit));
     }
-    Found { total, hits, stopped: budget.stopped() }
+    (Found { total, hits, stopped: budget.stopped() }, profile)
 }
 
 /// Whether a document of a snapshot matches a query: asked again when it changed meanwhile.
@@ -121,6 +138,8 @@ struct Run<'a, 'q> {
     snapshot: &'a Snapshot,
     request: &'a Request<'q>,
     scoring: &'a Scoring,
+    /// Whether cursors count: then no way around them is taken.
+    counting: bool,
 }
 
 impl<'a> Run<'a, '_> {
@@ -133,18 +152,28 @@ impl<'a> Run<'a, '_> {
     fn by_score(&self, prepared: &Prepared<'a>) -> (u64, Vec<Hit>) {
         let mut top = TopK::new(self.request.count, Ties::First);
         let mut total = 0;
+        let many =
+            self.request.count > 0 && !self.counting && self.scoring.needs_tree() && prepared.term_count() > MANY;
         for (number, visible) in self.segments() {
+            let segment = self.snapshot.segment(number);
+            let mut offer = Offer { segment, number, visible: &visible, scoring: self.scoring, top: &mut top };
+            if let Some(terms) = prepared.term_cursors(number).filter(|_| many) {
+                total += offer.many_terms(terms, || prepared.cursor_for_matches(number));
+                continue;
+            }
             let mut cursor = prepared.cursor(number);
             if cursor.doc() == END {
                 continue;
             }
-            let segment = self.snapshot.segment(number);
-            let mut offer = Offer { segment, number, visible: &visible, scoring: self.scoring, top: &mut top };
             total += if self.request.count == 0 {
                 self.count(prepared, number, &mut cursor, &visible)
             } else if !self.scoring.needs_tree() {
                 self.without_tree(&mut cursor, &mut offer)
-            } else if !cursor.fills_fast() || cursor.cost() < self.request.walk_below || !prepared.prunable() {
+            } else if self.counting
+                || !cursor.fills_fast()
+                || cursor.cost() < self.request.walk_below
+                || !prepared.prunable()
+            {
                 walk(&mut cursor, &mut offer)
             } else {
                 self.prune(prepared, number, &mut cursor, &mut offer)
@@ -166,8 +195,8 @@ impl<'a> Run<'a, '_> {
             offer.all(&leaf);
         } else if let Some(mut term) = prepared.term_cursor(number) {
             offer.one_term(&mut term);
-        } else if let Some(terms) = prepared.term_cursors(number) {
-            offer.any_term(terms);
+        } else if let Some(terms) = prepared.term_cursors(number).filter(|_| !self.scoring.best_branch()) {
+            offer.any_term(terms, || prepared.cursor_for_matches(number));
         } else {
             // One tree counts, a second one looks at what the first has found.
             let mut total = 0;
@@ -188,7 +217,7 @@ impl<'a> Run<'a, '_> {
         cursor: &mut BoxCursor<'a>,
         visible: &Visibility<'_>,
     ) -> u64 {
-        if visible.all() {
+        if visible.all() && !self.counting {
             // Nothing is hidden, so a term's documents are its postings.
             if let Some(term) = prepared.term_cursor(number).filter(|term| term.takes_all()) {
                 return term.list_len() as u64;

@@ -1,28 +1,24 @@
 //! How does a query become cursors?
 //!
-//! In two steps. [`Prepared`] is the query bound to a snapshot: patterns are expanded, terms have
-//! their posting lists in every segment and their weight over the whole collection, and what cannot
-//! match is gone. From it a tree of cursors is made for each segment, as often as one is needed.
+//! In two steps. [`Prepared`] is the query bound to a snapshot ([`super::bind`]). From it a tree of cursors
+//! is made for each segment, as often as one is needed.
 
 use super::all::All;
+use super::bind::{bind, leaves, of_segment, Bound, BoundTerm};
 use super::budget::Budget;
 use super::filter::{Filter, Predicate};
 use super::ids::Ids;
 use super::intersect::{Clauses, Intersect};
 use super::not::Not;
 use super::optional::Optional;
-use super::phrase::Within;
-use super::plan::{Node, NodeKind};
+use super::plan::Node;
+use super::profile::{Profile, Profiler};
 use super::term::TermCursor;
 use super::union::Union;
 use super::BoxCursor;
-use crate::dict::{is_derived, pattern::Pattern, Space};
 use crate::index::Snapshot;
-use crate::postings::PostingList;
-use crate::schema::FieldMask;
 use crate::score::{Leaf, Scoring};
 use crate::segment::DocId;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A query bound to a snapshot.
@@ -32,53 +28,25 @@ pub struct Prepared<'a> {
     budget: &'a Budget<'a>,
     root: Bound<'a>,
     prunable: bool,
-}
-
-/// A clause bound to a snapshot.
-enum Bound<'a> {
-    Empty,
-    All(Leaf),
-    Term(BoundTerm<'a>),
-    Intersect {
-        required: Vec<Bound<'a>>,
-        optional: Vec<Bound<'a>>,
-        excluded: Vec<Bound<'a>>,
-        within: Within,
-        weight: f64,
-    },
-    Union {
-        children: Vec<Bound<'a>>,
-        weight: f64,
-    },
-    Not(Box<Bound<'a>>),
-    Optional(Box<Bound<'a>>),
-    Filter(Predicate, Leaf),
-    /// In order: segment and document.
-    Ids(Vec<(usize, DocId)>, Leaf),
-}
-
-/// The places, which are in order, that are in a segment.
-fn of_segment(places: &[(usize, DocId)], segment: usize) -> &[(usize, DocId)] {
-    let start = places.partition_point(|&(at, _)| at < segment);
-    let end = places.partition_point(|&(at, _)| at <= segment);
-    &places[start..end]
-}
-
-struct BoundTerm<'a> {
-    name: Arc<[u8]>,
-    fields: FieldMask,
-    leaf: Leaf,
-    /// By segment.
-    lists: Vec<Option<PostingList<'a>>>,
+    profiler: Option<Profiler>,
 }
 
 impl<'a> Prepared<'a> {
     /// Binds a query to a snapshot.
     pub fn new(snapshot: &'a Snapshot, node: &Node, scoring: &'a Scoring, budget: &'a Budget<'a>) -> Self {
-        let mut binder = Binder { snapshot, scoring, budget, prunable: scoring.needs_tree() };
-        let root = binder.bind(node);
-        let prunable = binder.prunable;
-        Self { snapshot, scoring, budget, root, prunable }
+        let (root, prunable) = bind(snapshot, node, scoring, budget);
+        Self { snapshot, scoring, budget, root, prunable, profiler: None }
+    }
+
+    /// The same, whose cursors count and measure what they do.
+    #[must_use]
+    pub fn profiled(self) -> Self {
+        Self { profiler: Some(Profiler::default()), ..self }
+    }
+
+    /// What its cursors have done, if they were to count.
+    pub fn profile(&self) -> Option<Profile> {
+        self.profiler.as_ref().map(|profiler| profiler.report(&self.root))
     }
 
     /// Whether upper bounds hold: they do not when a weight is negative.
@@ -113,24 +81,21 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The cursors over a segment when the whole query is worth the sum of terms any of which
-    /// matches, wherever they stand.
+    /// The cursors over a segment when the whole query is a union of terms, or of such unions: its value is
+    /// the sum of theirs, or the best of them, wherever they stand.
     pub fn term_cursors(&self, segment: usize) -> Option<Vec<TermCursor<'a>>> {
+        let mut terms = Vec::new();
         match &self.root {
-            Bound::Union { children, weight: 1.0 }
-                if !self.scoring.best_branch() && !self.scoring.needs_proximity() =>
-            {
-                let mut cursors = Vec::with_capacity(children.len());
-                for child in children {
-                    match child {
-                        Bound::Term(term) => cursors.extend(self.term(term, segment)),
-                        _ => return None,
-                    }
-                }
-                Some(cursors)
-            }
-            _ => None,
+            Bound::Union { .. } => leaves(&self.root, &mut terms)?,
+            _ => return None,
         }
+        Some(terms.into_iter().filter_map(|term| self.term(term, segment)).collect())
+    }
+
+    /// How many terms [`Prepared::term_cursors`] is about.
+    pub fn term_count(&self) -> usize {
+        let mut terms = Vec::new();
+        leaves(&self.root, &mut terms).map_or(0, |()| terms.len())
     }
 
     fn term(&self, term: &BoundTerm<'a>, segment: usize) -> Option<TermCursor<'a>> {
@@ -163,6 +128,16 @@ impl<'a> Prepared<'a> {
     /// `lead` is the cost of the cheapest clause that leads this one: about so many documents will
     /// be asked for.
     fn build(&self, bound: &Bound<'a>, segment: usize, lead: u64) -> BoxCursor<'a> {
+        match &self.profiler {
+            None => self.build_plain(bound, segment, lead),
+            Some(profiler) => {
+                let size = self.cost(bound, segment);
+                profiler.watch(bound, size, || self.build_plain(bound, segment, lead))
+            }
+        }
+    }
+
+    fn build_plain(&self, bound: &Bound<'a>, segment: usize, lead: u64) -> BoxCursor<'a> {
         let documents = self.snapshot.segment(segment).len();
         match bound {
             Bound::Empty => self.empty(),
@@ -195,7 +170,7 @@ impl<'a> Prepared<'a> {
                 };
                 Box::new(Intersect::new(clauses, *within, *weight, documents, self.budget))
             }
-            Bound::Union { children, weight } => {
+            Bound::Union { children, weight, .. } => {
                 let children = children.iter().filter(|child| self.cost(child, segment) > 0);
                 let children = children.map(|child| self.build(child, segment, lead)).collect();
                 Box::new(Union::new(children, *weight, self.scoring.best_branch(), self.budget))
@@ -232,158 +207,5 @@ impl<'a> Prepared<'a> {
             return Box::new(Ids::new(ids, leaf, scoring));
         }
         Box::new(Filter::gathered(segment, predicate, &runs, leaf, scoring, budget))
-    }
-}
-
-struct Binder<'a> {
-    snapshot: &'a Snapshot,
-    scoring: &'a Scoring,
-    budget: &'a Budget<'a>,
-    prunable: bool,
-}
-
-impl<'a> Binder<'a> {
-    fn bind(&mut self, node: &Node) -> Bound<'a> {
-        self.prunable &= node.weight >= 0.0 && node.weight.is_finite();
-        let weight = node.weight;
-        match &node.kind {
-            NodeKind::Empty => Bound::Empty,
-            NodeKind::All => Bound::All(self.scoring.all(weight)),
-            NodeKind::Term { term, fields } => self.term(Space::Text, term, *fields, weight),
-            NodeKind::Tag { field, value } => self.term(Space::Tag(*field), value, FieldMask::MAX, weight),
-            NodeKind::Missing(field) => self.term(Space::Missing(*field), b"", FieldMask::MAX, weight),
-            NodeKind::Expand { space, pattern, fields, limit } => {
-                let terms = self.expand(*space, pattern, *limit);
-                let children = terms.iter().map(|term| self.term(*space, term, *fields, 1.0)).collect();
-                union(children, weight)
-            }
-            NodeKind::Intersect { children, within } => self.intersect(children, *within, weight),
-            NodeKind::Union(children) => {
-                let children: Vec<Bound<'a>> = children.iter().map(|child| self.bind(child)).collect();
-                union(self.flatten(children), weight)
-            }
-            NodeKind::Not(child) => match self.bind(child) {
-                Bound::Empty => Bound::All(self.scoring.filter(0.0)),
-                Bound::All(_) => Bound::Empty,
-                child => Bound::Not(Box::new(child)),
-            },
-            NodeKind::Optional(child) => match self.bind(child) {
-                Bound::Empty => Bound::All(self.scoring.filter(0.0)),
-                child => Bound::Optional(Box::new(child)),
-            },
-            NodeKind::Range(field, range) => {
-                Bound::Filter(Predicate::Range(*field, *range), self.scoring.filter(weight))
-            }
-            NodeKind::Circle(field, circle) => {
-                Bound::Filter(Predicate::Circle(*field, *circle), self.scoring.filter(weight))
-            }
-            NodeKind::Keys(keys) => self.keys(keys, weight),
-        }
-    }
-
-    fn term(&self, space: Space, term: &[u8], fields: FieldMask, weight: f64) -> Bound<'a> {
-        let key = space.key(term);
-        let lists: Vec<_> = self.snapshot.segments().map(|segment| segment.list(&key)).collect();
-        let postings: u64 = lists.iter().flatten().map(|list| list.len() as u64).sum();
-        if postings == 0 || fields == 0 {
-            return Bound::Empty;
-        }
-        let leaf = match space {
-            Space::Text => self.scoring.term(weight, postings),
-            Space::Tag(_) | Space::Missing(_) => self.scoring.filter(weight),
-        };
-        Bound::Term(BoundTerm { name: term.into(), fields, leaf, lists })
-    }
-
-    fn keys(&self, keys: &[Box<[u8]>], weight: f64) -> Bound<'a> {
-        let mut places = Vec::new();
-        for key in keys {
-            if self.budget.spend(32) {
-                break;
-            }
-            places.extend(self.snapshot.find(key));
-        }
-        places.sort_unstable();
-        if places.is_empty() {
-            Bound::Empty
-        } else {
-            Bound::Ids(places, self.scoring.filter(weight))
-        }
-    }
-
-    /// The first terms in order that match in any segment.
-    fn expand(&self, space: Space, pattern: &Pattern, limit: usize) -> BTreeSet<Box<[u8]>> {
-        let mut terms = BTreeSet::new();
-        for segment in self.snapshot.segments() {
-            let mut here = 0;
-            segment.matching(space, pattern, |term| {
-                if here >= limit || self.budget.spend(16) {
-                    return false;
-                }
-                if space != Space::Text || !is_derived(term) {
-                    here += 1;
-                    terms.insert(term.into());
-                }
-                true
-            });
-        }
-        // The first `limit` of all are among the first `limit` of each.
-        while terms.len() > limit {
-            terms.pop_last();
-        }
-        terms
-    }
-
-    fn intersect(&mut self, nodes: &[Node], within: Within, weight: f64) -> Bound<'a> {
-        let (mut required, mut optional, mut excluded) = (Vec::new(), Vec::new(), Vec::new());
-        for node in nodes {
-            match &node.kind {
-                NodeKind::Not(child) => match self.bind(child) {
-                    Bound::Empty => {}
-                    child => excluded.push(child),
-                },
-                NodeKind::Optional(child) => match self.bind(child) {
-                    Bound::Empty => {}
-                    child => optional.push(child),
-                },
-                _ => match self.bind(node) {
-                    Bound::Empty => return Bound::Empty,
-                    child => required.push(child),
-                },
-            }
-        }
-        if required.is_empty() {
-            required.push(Bound::All(self.scoring.filter(0.0)));
-        }
-        if required.len() == 1 && optional.is_empty() && excluded.is_empty() && weight == 1.0 {
-            if let Some(only) = required.pop() {
-                return only;
-            }
-        }
-        Bound::Intersect { required, optional, excluded, within, weight }
-    }
-
-    /// Puts the children of unions in their place where that changes no score.
-    fn flatten(&self, children: Vec<Bound<'a>>) -> Vec<Bound<'a>> {
-        if self.scoring.needs_proximity() || self.scoring.best_branch() {
-            return children;
-        }
-        let mut flat = Vec::with_capacity(children.len());
-        for child in children {
-            match child {
-                Bound::Union { children, weight: 1.0 } => flat.extend(children),
-                child => flat.push(child),
-            }
-        }
-        flat
-    }
-}
-
-fn union(children: Vec<Bound<'_>>, weight: f64) -> Bound<'_> {
-    let mut children: Vec<_> = children.into_iter().filter(|child| !matches!(child, Bound::Empty)).collect();
-    match children.len() {
-        0 => Bound::Empty,
-        1 if weight == 1.0 => children.pop().unwrap_or(Bound::Empty),
-        _ => Bound::Union { children, weight },
     }
 }

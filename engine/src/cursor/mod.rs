@@ -7,6 +7,7 @@
 //! drives the root asks [`crate::segment::visible::Visibility`].
 
 pub mod all;
+mod bind;
 pub mod budget;
 pub mod build;
 pub mod filter;
@@ -16,6 +17,7 @@ pub mod not;
 pub mod optional;
 pub mod phrase;
 pub mod plan;
+pub mod profile;
 pub mod term;
 pub mod union;
 pub mod window;

@@ -167,6 +167,23 @@ impl<'a> TermCursor<'a> {
         (&self.docs[self.at..self.len], &self.freqs[self.at..self.len])
     }
 
+    /// Calls `visit` with documents and frequencies, run by run, of all documents before `end`, and leaves
+    /// them behind. Returns the next document.
+    pub fn each_before(&mut self, end: DocId, mut visit: impl FnMut(&[DocId], &[u32])) -> DocId {
+        while self.doc < end {
+            let (docs, freqs) = self.rest_of_block();
+            let count = if docs[docs.len() - 1] < end { docs.len() } else { docs.partition_point(|&doc| doc < end) };
+            visit(&docs[..count], &freqs[..count]);
+            self.at += count;
+            if self.at == self.len {
+                self.next_block();
+            } else {
+                self.doc = self.docs[self.at];
+            }
+        }
+        self.doc
+    }
+
     /// Leaves the current block behind.
     pub fn next_block(&mut self) -> DocId {
         self.load(self.block + 1)

@@ -30,7 +30,7 @@ impl<'a> Union<'a> {
     }
 
     fn settle(&mut self) -> DocId {
-        self.doc = if self.budget.spend(1) { END } else { least(&self.heads) };
+        self.doc = if self.budget.spend(1 + self.heads.len() as u32 / 2) { END } else { least(&self.heads) };
         self.doc
     }
 

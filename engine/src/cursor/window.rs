@@ -130,11 +130,19 @@ impl Window {
 
     /// Calls `visit` with each document in order.
     #[inline]
-    pub fn for_each(&self, mut visit: impl FnMut(DocId)) {
-        for (at, &word) in self.words.iter().enumerate() {
+    pub fn for_each(&self, visit: impl FnMut(DocId)) {
+        self.for_each_in(self.start, self.start.saturating_add(WINDOW), visit);
+    }
+
+    /// Calls `visit` with each document from `start` to before `end`, both multiples of 64 and within.
+    #[inline]
+    pub fn for_each_in(&self, start: DocId, end: DocId, mut visit: impl FnMut(DocId)) {
+        let first = ((start - self.start) / 64) as usize;
+        let words = self.words.get(first..((end - self.start) / 64) as usize).unwrap_or(&[]);
+        for (at, &word) in words.iter().enumerate() {
             let mut word = word;
             while word != 0 {
-                visit(self.start + (at * 64) as DocId + word.trailing_zeros());
+                visit(start + (at * 64) as DocId + word.trailing_zeros());
                 word &= word - 1;
             }
         }

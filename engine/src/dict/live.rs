@@ -144,6 +144,7 @@ fn after(prefix: &[u8]) -> Option<Vec<u8>> {
 mod tests {
     use super::super::sealed::SealedDict;
     use super::*;
+    use crate::cursor::budget::Budget;
     use crate::schema::FieldId;
     use proptest::collection::btree_set;
     use proptest::prelude::*;
@@ -183,7 +184,7 @@ mod tests {
                 }
                 prop_assert_eq!(&found, &expected);
                 found.clear();
-                sealed.matching(spaces[1], &pattern, |term| {
+                sealed.matching(spaces[1], &pattern, &Budget::unlimited(), |term| {
                     found.push(term.to_vec());
                     true
                 });

@@ -135,6 +135,17 @@ impl Pattern {
         Self { kind: Kind::Fuzzy(Fuzzy::new(&chars, distance.min(MAX_EDITS))) }
     }
 
+    /// What it is, in the words of `FT.EXPLAIN`.
+    pub fn name(&self) -> &'static str {
+        match &self.kind {
+            Kind::Prefix(_) => "PREFIX",
+            Kind::Search { at_end: true, .. } => "SUFFIX",
+            Kind::Search { .. } => "INFIX",
+            Kind::Wildcard(_) => "WILDCARD",
+            Kind::Fuzzy(_) => "FUZZY",
+        }
+    }
+
     /// The bytes with which every match begins: where a walk may start.
     pub fn literal_prefix(&self) -> &[u8] {
         match &self.kind {

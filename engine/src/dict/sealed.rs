@@ -2,6 +2,7 @@
 
 use super::pattern::{Pattern, State};
 use super::Space;
+use crate::cursor::budget::Budget;
 use fst::{Automaton, IntoStreamer, Map, Streamer};
 
 /// The terms of a sealed segment, sorted.
@@ -49,9 +50,10 @@ impl SealedDict {
         self.map.stream()
     }
 
-    /// Calls `visit` with each matching term of a space in order, until it says false.
-    pub fn matching(&self, space: Space, pattern: &Pattern, mut visit: impl FnMut(&[u8]) -> bool) {
-        let walk = Walk { prefix: space.prefix(), pattern };
+    /// Calls `visit` with each matching term of a space in order, until it says false or the budget is
+    /// used up.
+    pub fn matching(&self, space: Space, pattern: &Pattern, budget: &Budget<'_>, mut visit: impl FnMut(&[u8]) -> bool) {
+        let walk = Walk { prefix: space.prefix(), pattern, budget };
         let mut stream = self.map.search(walk).into_stream();
         while let Some((key, _)) = stream.next() {
             if !visit(&key[2..]) {
@@ -59,18 +61,17 @@ impl SealedDict {
             }
         }
     }
-
-    /// Calls `visit` with each term of a space in order, until it says false.
-    pub fn each(&self, space: Space, visit: impl FnMut(&[u8]) -> bool) {
-        self.matching(space, &Pattern::prefix(b""), visit);
-    }
 }
 
 /// A pattern behind the prefix of its space.
 struct Walk<'a> {
     prefix: [u8; 2],
     pattern: &'a Pattern,
+    budget: &'a Budget<'a>,
 }
+
+/// What reading one byte costs, in postings.
+const STEP: u32 = 4;
 
 #[derive(Clone)]
 enum WalkState {
@@ -99,6 +100,9 @@ impl Automaton for Walk<'_> {
     }
 
     fn accept(&self, state: &WalkState, byte: u8) -> WalkState {
+        if self.budget.spend(STEP) {
+            return WalkState::Dead;
+        }
         match state {
             WalkState::Prefix(at) if self.prefix[usize::from(*at)] == byte => {
                 if *at == 1 {

@@ -16,6 +16,7 @@
 //! segments    in order of birth; see `segment::bytes`
 //! ```
 
+use super::snapshot::Pin;
 use super::{keys, Index, Limits, Segment, Seq, State};
 use crate::sections::{check, FormatError, Sink, Source};
 use crate::segment::build::build;
@@ -23,7 +24,7 @@ use crate::segment::sealed::SealedSegment;
 use crate::segment::{DocId, ALIVE};
 use std::io::{self, Read, Write};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, MutexGuard, PoisonError, TryLockError, TryLockResult};
+use std::sync::{Arc, PoisonError, TryLockError, TryLockResult};
 use std::time::{Duration, Instant};
 
 const MAGIC: [u8; 4] = *b"ILIX";
@@ -36,9 +37,12 @@ const PENDING_ENDS: u8 = 2;
 const PENDING: u8 = 3;
 
 /// An index as of one number, to be written.
+///
+/// A child that was forked after it was taken must leave it alone when it has written it
+/// ([`std::mem::forget`]): dropping it takes a lock for a moment.
 #[derive(Debug)]
 pub struct Image {
-    seq: Seq,
+    pin: Arc<Pin>,
     /// Sealed or frozen.
     segments: Vec<Arc<Segment>>,
     /// The live segment, when it could not be frozen.
@@ -74,24 +78,26 @@ impl Index {
     /// child that can happen, however rarely, and the index is then not saved.
     pub fn image(&self, patience: Duration) -> Option<Image> {
         let until = Instant::now() + patience;
+        // Held to the end, so that nothing is born after the freezing.
         let writer = within(until, || self.writer.try_lock());
-        let frozen = writer.is_some_and(|writer| self.freeze_within(&writer, until));
-        let seq = *within(until, || self.applied.try_lock())?;
+        if writer.is_some() {
+            let mut state = within(until, || self.state.try_write())?;
+            if !state.live.is_empty() {
+                *state = Arc::new(state.frozen());
+            }
+        }
+        let pin = self.pin_within(until)?;
         let state = Arc::clone(&*within(until, || self.state.try_read())?);
-        let live = (!frozen).then(|| Arc::clone(&state.live)).filter(|live| !live.is_empty());
-        Some(Image { seq, segments: state.older.clone(), live })
+        drop(writer);
+        let live = Some(Arc::clone(&state.live)).filter(|live| !live.is_empty());
+        Some(Image { pin, segments: state.older.clone(), live })
     }
 
-    /// Freezes the live segment if it has documents. Says whether nothing is in the live segment now.
-    fn freeze_within(&self, _writer: &MutexGuard<'_, ()>, until: Instant) -> bool {
-        match within(until, || self.state.try_write()) {
-            Some(mut state) if !state.live.is_empty() => {
-                *state = Arc::new(state.frozen());
-                true
-            }
-            Some(_) => true,
-            None => false,
-        }
+    /// As a query's, so that nothing that is visible is merged away before there is a hold on it.
+    fn pin_within(&self, until: Instant) -> Option<Arc<Pin>> {
+        let mut pins = within(until, || self.pins.try_lock())?;
+        let seq = *within(until, || self.applied.try_lock())?;
+        Some(self.pin_in(&mut pins, seq))
     }
 
     /// Reads an index that [`Image::write`] wrote.
@@ -153,7 +159,7 @@ impl Image {
     /// The number of the last change that it contains. The keys of later changes belong to
     /// [`Image::write`]'s pending ones.
     pub fn seq(&self) -> Seq {
-        self.seq
+        self.pin.seq
     }
 
     /// How many documents will have to be read anew because their segment could not be frozen.
@@ -195,7 +201,7 @@ impl Image {
         match &**segment {
             Segment::Sealed(sealed) => sealed.write(sink, |doc| !self.sees(segment.life(doc))),
             Segment::Live(_) => {
-                let built = build(vec![Arc::clone(segment)], self.seq, &|| false);
+                let built = build(vec![Arc::clone(segment)], self.seq(), &|| false);
                 let built = built.ok_or_else(|| io::Error::other("a segment was given up"))?;
                 let sealed = built.segment();
                 sealed.write(sink, |doc| !self.sees(sealed.docs().life(doc)))
@@ -204,7 +210,7 @@ impl Image {
     }
 
     fn sees(&self, (born, died): (Seq, Seq)) -> bool {
-        born <= self.seq && self.seq < died
+        born <= self.seq() && self.seq() < died
     }
 
     fn visible<'s>(&'s self, segment: &'s Segment) -> impl Iterator<Item = DocId> + 's {

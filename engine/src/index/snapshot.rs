@@ -23,9 +23,9 @@ pub struct Arrival {
 
 /// What keeps versions from being merged away.
 #[derive(Debug)]
-struct Pin {
+pub(super) struct Pin {
     pins: Pins,
-    seq: Seq,
+    pub(super) seq: Seq,
 }
 
 impl Arrival {
@@ -81,6 +81,10 @@ impl Index {
         // With the lock held, so that no merge can settle on a later horizon in between.
         let mut pins = lock(&self.pins);
         let seq = seq(self);
+        self.pin_in(&mut pins, seq)
+    }
+
+    pub(super) fn pin_in(&self, pins: &mut BTreeMap<Seq, usize>, seq: Seq) -> Arc<Pin> {
         *pins.entry(seq).or_default() += 1;
         Arc::new(Pin { pins: Arc::clone(&self.pins), seq })
     }

@@ -85,8 +85,8 @@ impl Default for ResolveOptions {
 /// them.
 ///
 /// # Errors
-/// When a phrase of dialect 1 holds a stop word, a clause asks for sounds where there are none, or
-/// for missing values where they are not indexed.
+/// When a phrase of dialect 1 holds a stop word, or a clause asks for sounds where there are none, for
+/// missing values where they are not indexed, or for suffixes in fields of which only some have them.
 pub fn resolve(ast: &Ast, schema: &Schema, analyser: &Analyser, options: &ResolveOptions) -> Result<Query, QueryError> {
     let mask_of = |fits: fn(&TextOptions) -> bool| {
         schema.text_fields().filter(|(_, options)| fits(options)).fold(0, |all, (field, _)| all | field.mask())
@@ -98,6 +98,7 @@ pub fn resolve(ast: &Ast, schema: &Schema, analyser: &Analyser, options: &Resolv
         text: mask_of(|_| true),
         stemmed: mask_of(|options| options.stem),
         phonetic: mask_of(|options| options.phonetic.is_some()),
+        suffixed: mask_of(|options| options.suffix_trie),
     };
     let scope = Scope { fields: options.fields, expand: !options.verbatim, phonetic: None };
     let root = match &ast.root {
@@ -111,10 +112,11 @@ struct Resolver<'a> {
     schema: &'a Schema,
     analyser: &'a Analyser<'a>,
     options: &'a ResolveOptions,
-    /// All text fields, those with stems, and those with sounds.
+    /// All text fields, those with stems, those with sounds, and those with suffixes.
     text: FieldMask,
     stemmed: FieldMask,
     phonetic: FieldMask,
+    suffixed: FieldMask,
 }
 
 /// What a clause inherits.
@@ -137,11 +139,14 @@ impl Resolver<'_> {
             NodeKind::All => ClauseKind::All,
             NodeKind::Word(word) => return self.word(word, node, scope),
             NodeKind::Exact(exact) => self.exact(exact)?,
-            NodeKind::Pattern(pattern) => ClauseKind::Expansion(self.expansion(pattern, |part| {
-                let mut text = normalise(part);
-                crate::text::cut(&mut text, limits::MAX_TERM_BYTES);
-                text.into_bytes()
-            })),
+            NodeKind::Pattern(pattern) => {
+                self.check_suffixes(pattern, scope.fields)?;
+                ClauseKind::Expansion(self.expansion(pattern, |part| {
+                    let mut text = normalise(part);
+                    crate::text::cut(&mut text, limits::MAX_TERM_BYTES);
+                    text.into_bytes()
+                }))
+            }
             NodeKind::And(nodes) => {
                 let mut children = self.clauses(nodes, scope)?;
                 if children.len() <= 1 && node.attributes == Default::default() {
@@ -270,6 +275,16 @@ impl Resolver<'_> {
             }
         };
         Expansion { kind, max_terms: if long_enough { self.options.max_expansions } else { 0 } }
+    }
+
+    /// Clients know to expect an error where fields are named of which only some have suffixes.
+    fn check_suffixes(&self, pattern: &Pattern, fields: FieldMask) -> Result<(), QueryError> {
+        let fields = if fields == ALL_FIELDS { 0 } else { fields & self.text };
+        let mixed = self.suffixed != 0 && fields & !self.suffixed != 0;
+        match pattern {
+            Pattern::Suffix(_) | Pattern::Infix(_) if mixed => Err(QueryError::MixedSuffixes),
+            _ => Ok(()),
+        }
     }
 
     fn is_long_enough(&self, part: &[u8]) -> bool {

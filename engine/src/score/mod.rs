@@ -61,6 +61,9 @@ impl Scorer {
     }
 }
 
+/// Whole numbers below this, times any frequency, and some sums of that, are exact.
+const EXACT: f64 = 65_536.0;
+
 const K1: f64 = 1.2;
 const B: f64 = 0.5;
 
@@ -76,12 +79,14 @@ pub struct Scoring {
 }
 
 /// What the facts of one document amount to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Scale {
     /// Added to a frequency in the denominator of a saturating leaf.
     pub saturation: f64,
     /// Multiplies the tree's value.
     pub outer: f64,
+    /// Divides that.
+    pub norm: f64,
 }
 
 /// How a leaf's value grows with its frequency.
@@ -101,6 +106,12 @@ pub struct Leaf {
 }
 
 impl Leaf {
+    /// Whether its value does not depend on the document but for the frequency.
+    #[inline]
+    pub fn is_linear(&self) -> bool {
+        self.shape == Shape::Linear
+    }
+
     /// The value of `freq` occurrences in a document of this scale.
     #[inline]
     pub fn value(&self, freq: u32, scale: &Scale) -> f64 {
@@ -198,19 +209,23 @@ impl Scoring {
     #[inline]
     pub fn scale(&self, facts: DocFacts) -> Scale {
         let score = f64::from(facts.score);
-        let outer = match self.scorer {
-            Scorer::Tfidf => score / f64::from(facts.max_freq.max(1)),
-            Scorer::TfidfDocNorm => score / f64::from(facts.len.max(1)),
-            Scorer::DisMax => 1.0,
-            _ => score,
+        let (outer, norm) = match self.scorer {
+            Scorer::Tfidf => (score, f64::from(facts.max_freq.max(1))),
+            Scorer::TfidfDocNorm => (score, f64::from(facts.len.max(1))),
+            Scorer::DisMax => (1.0, 1.0),
+            _ => (score, 1.0),
         };
-        Scale { saturation: self.saturation(facts.len), outer }
+        Scale { saturation: self.saturation(facts.len), outer, norm }
     }
 
     /// The result for a document, of its tree's value and its proximity divisor.
     #[inline]
     pub fn result(&self, scale: &Scale, tree: f64, proximity: f64) -> f64 {
-        scale.outer * tree / proximity
+        let value = scale.outer * tree;
+        // In this order: a whole number of at most n times the norm divided by the norm is at most n, which
+        // is why ceilings of whole numbers can be exact.
+        let value = if scale.norm == 1.0 { value } else { value / scale.norm };
+        value / proximity
     }
 
     /// The result of a scorer that does not look at the tree.
@@ -233,10 +248,12 @@ impl Scoring {
     /// at least that of each term, and proximity divisors are at least 1.
     pub fn ceiling(&self, leaf: &Leaf, freq: u32, len: u32) -> f64 {
         let value = match self.scorer {
+            // So that of many documents which are worth as much as can be, the first few are enough.
+            Scorer::Tfidf if leaf.gain.fract() == 0.0 && leaf.gain < EXACT => return leaf.gain,
             Scorer::Tfidf => leaf.gain,
             Scorer::TfidfDocNorm => leaf.gain * f64::from(freq) / f64::from(len.max(1)),
             _ => {
-                let scale = Scale { saturation: self.saturation(len), outer: 1.0 };
+                let scale = Scale { saturation: self.saturation(len), outer: 1.0, norm: 1.0 };
                 if freq == u32::MAX && leaf.shape == Shape::Saturating {
                     leaf.gain
                 } else {

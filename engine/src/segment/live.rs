@@ -11,6 +11,7 @@
 use super::{DocFacts, DocId, Memory, Seq, ALIVE};
 use crate::columns::geo::NO_POINT;
 use crate::columns::SortValue;
+use crate::cursor::budget::Budget;
 use crate::dict::live::LiveDict;
 use crate::dict::pattern::Pattern;
 use crate::dict::Space;
@@ -135,10 +136,16 @@ impl LiveSegment {
         Some(terms.lists[number as usize].view(&terms.masks))
     }
 
-    pub(super) fn matching(&self, space: Space, pattern: &Pattern, mut visit: impl FnMut(&[u8]) -> bool) {
+    pub(super) fn matching(
+        &self,
+        space: Space,
+        pattern: &Pattern,
+        budget: &Budget<'_>,
+        mut visit: impl FnMut(&[u8]) -> bool,
+    ) {
         let mut from = None;
-        loop {
-            // The lock is given back between pieces.
+        // The lock is given back between pieces, each of which costs some dozens of postings a term.
+        while !budget.spend(PIECE as u32 * 32) {
             from = self.read().dict.matching(space, pattern, from, PIECE, &mut visit);
             if from.is_none() {
                 break;

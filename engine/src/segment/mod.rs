@@ -12,6 +12,7 @@ pub mod sealed;
 pub mod visible;
 
 use crate::columns::geo::NO_POINT;
+use crate::cursor::budget::Budget;
 use crate::dict::pattern::Pattern;
 use crate::dict::Space;
 use crate::postings::{Counts, PostingList};
@@ -113,11 +114,12 @@ impl Segment {
         }
     }
 
-    /// Calls `visit` with the terms of a space that match, in order, until it says false.
-    pub fn matching(&self, space: Space, pattern: &Pattern, visit: impl FnMut(&[u8]) -> bool) {
+    /// Calls `visit` with the terms of a space that match, in order, until it says false or the budget is
+    /// used up.
+    pub fn matching(&self, space: Space, pattern: &Pattern, budget: &Budget<'_>, visit: impl FnMut(&[u8]) -> bool) {
         match self {
-            Self::Live(segment) => segment.matching(space, pattern, visit),
-            Self::Sealed(segment) => segment.dict.matching(space, pattern, visit),
+            Self::Live(segment) => segment.matching(space, pattern, budget, visit),
+            Self::Sealed(segment) => segment.dict.matching(space, pattern, budget, visit),
         }
     }
 

@@ -130,7 +130,11 @@ fn set(held: &Held<'_>, name: &[u8], value: &[u8]) -> Reply {
     match setting.parse(&text) {
         // Through the server, so that CONFIG GET and CONFIG REWRITE agree.
         Ok(_) => {
-            call(held, &[b"CONFIG".to_vec(), b"SET".to_vec(), format!("search.{}", setting.name).into(), value.into()])
+            let option = format!("search.{}", setting.name);
+            match call(held, &[b"CONFIG".to_vec(), b"SET".to_vec(), option.into(), value.into()]) {
+                Reply::Error(text) => Reply::Error(text),
+                _ => Reply::ok(),
+            }
         }
         Err(_) => Reply::error(refusal(option, setting, &text)),
     }

@@ -5,18 +5,25 @@ mod alter;
 mod conditional;
 mod config;
 mod create;
+mod debug;
 mod dictionary;
 mod dropindex;
+mod explain;
 mod info;
+mod legacy;
 mod list;
 mod options;
+mod profile;
 mod rows;
 mod search;
+mod spellcheck;
 mod synonyms;
+mod tagvals;
 mod words;
 
-use crate::redis::{ArgDoc, Invocation, Loader, Outcome};
+use crate::redis::{ArgDoc, Invocation, Job, Lane, Loader, Outcome, Pools};
 use crate::reply::Reply;
+use crate::sync::CancelToken;
 
 pub(super) fn register(loader: &Loader) -> Result<(), String> {
     crate::search::register(loader)?;
@@ -24,6 +31,11 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<dropindex::DropIndex>()?;
     loader.command::<list::List>()?;
     loader.command::<search::Search>()?;
+    loader.command::<explain::Explain>()?;
+    loader.command::<explain::ExplainCli>()?;
+    loader.command::<profile::Profile>()?;
+    loader.command::<tagvals::TagVals>()?;
+    loader.command::<spellcheck::SpellCheck>()?;
     loader.command::<alter::Alter>()?;
     loader.command::<info::Info>()?;
     loader.command::<alias::AliasAdd>()?;
@@ -35,7 +47,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<dictionary::DictAdd>()?;
     loader.command::<dictionary::DictDel>()?;
     loader.command::<dictionary::DictDump>()?;
+    legacy::register(loader)?;
     loader.command::<config::Config>()?;
+    loader.command::<debug::Debug>()?;
     loader.command::<conditional::CreateIfNew>()?;
     loader.command::<conditional::AlterIfNew>()?;
     loader.command::<conditional::DropIfThere>()?;
@@ -50,6 +64,20 @@ fn definition_command(invocation: &Invocation<'_>, change: impl FnOnce() -> Resu
         invocation.replicate_as_is();
     }
     Outcome::Reply(ok_or_error(done))
+}
+
+/// Where a command for the words of an index does not find it.
+const UNKNOWN_INDEX: &str = "Unknown Index name";
+
+/// A job of a command that only reads.
+fn job(run: impl FnOnce(&mut Lane) -> Result<Reply, String> + Send + 'static) -> Outcome {
+    Outcome::Job(Job {
+        pool: Pools::Workers,
+        limit: None,
+        cancel: CancelToken::new(),
+        inline_limit: None,
+        run: Box::new(|lane| run(lane).unwrap_or_else(Reply::error)),
+    })
 }
 
 /// Where an index is not found; commands differ in the text, and clients know each.

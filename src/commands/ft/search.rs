@@ -2,9 +2,10 @@
 
 use super::options;
 use super::rows::Shape;
-use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use super::{argument, option};
+use crate::redis::{Command, CommandSpec, Invocation, Job, Outcome, Pools};
 use crate::reply::Reply;
-use crate::search;
+use crate::search::{self, Weight};
 use crate::sync::CancelToken;
 
 pub(super) struct Search;
@@ -15,12 +16,7 @@ impl Command for Search {
         flags: c"readonly",
         arity: -2,
         summary: c"Returns documents of an index that match a query.",
-        args: &[
-            ArgDoc { name: c"index", token: None, optional: false, flag: false },
-            ArgDoc { name: c"query", token: None, optional: false, flag: false },
-            ArgDoc { name: c"nocontent", token: Some(c"NOCONTENT"), optional: true, flag: true },
-            ArgDoc { name: c"option", token: None, optional: true, flag: false },
-        ],
+        args: &[argument(c"index"), argument(c"query"), option(c"limit", c"LIMIT"), option(c"sortby", c"SORTBY")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -32,9 +28,10 @@ fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
     let (index, words) = invocation.args().split_first().ok_or("No index name provided")?;
     let request = options::request(words)?;
     let shape = Shape::new(&request, invocation.is_resp3());
-    let search = search::Search::arrive(&invocation.held, index, request, invocation.user())?;
-    Ok(Outcome::Job(Job {
-        pool: Pools::Workers,
+    let search = search::Search::arrive(&invocation.held, index, request, invocation.user(), false)?;
+    let weight = search.weight();
+    let job = Job {
+        pool: if weight == Weight::Long { Pools::Long } else { Pools::Workers },
         limit: None,
         cancel: CancelToken::new(),
         inline_limit: None,
@@ -42,5 +39,6 @@ fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
             Ok(answer) => shape.reply(answer),
             Err(failure) => Reply::error(failure.to_string()),
         }),
-    }))
+    };
+    Ok(if weight == Weight::Trifle { Outcome::Now(job) } else { Outcome::Job(job) })
 }

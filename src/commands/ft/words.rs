@@ -48,6 +48,13 @@ impl<'a> Words<'a> {
         found
     }
 
+    /// All that is left.
+    pub(super) fn rest(&mut self) -> &'a [&'a [u8]] {
+        let rest = &self.all[self.at..];
+        self.at = self.all.len();
+        rest
+    }
+
     /// The next `count` words; `None`, and none is read, when there are fewer.
     pub(super) fn several(&mut self, count: usize) -> Option<&'a [&'a [u8]]> {
         let end = self.at.checked_add(count)?;

@@ -1,53 +1,10 @@
 //! `IL.LOCK`, `IL.UNLOCK`, `IL.RENEW`, `IL.LOCKINFO`: a re-entrant, fair, leased lock.
 
-use std::time::Duration;
-
+use super::terms::{answer, flag, millis, number, option, plain, restore, terms, token};
 use crate::commands::args::{is_word, shown, Args};
-use crate::coordination::{self, Info, Lock as LockState, LockRequest, Refusal, Waiting};
+use crate::coordination::{self, Info, Lock as LockState, LockRequest, Waiting};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Keys, Outcome};
 use crate::reply::Reply;
-
-/// The longest time that can be given, in milliseconds: later times have no place in the server's files.
-const LONGEST: i64 = 1 << 45;
-
-/// Reads a time in milliseconds.
-pub(super) fn millis(args: &mut Args<'_>, of: &str, min: i64) -> Result<i64, String> {
-    let millis = args.number(of, min)?;
-    if millis > LONGEST {
-        return Err(format!("ERR {of} must be at most {LONGEST} ms"));
-    }
-    Ok(millis)
-}
-
-/// Reads `WAIT ms`: 0 is for ever, as for the server's own blocking commands.
-pub(super) fn wait(args: &mut Args<'_>) -> Result<Waiting, String> {
-    Ok(match millis(args, "WAIT", 0)? {
-        0 => Waiting::Forever,
-        millis => Waiting::For(Duration::from_millis(millis.unsigned_abs())),
-    })
-}
-
-/// An integer of a reply.
-pub(super) fn number(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-/// The reply for what was done, or the error for why it was refused.
-pub(super) fn answer<T>(result: Result<T, Refusal>, reply: impl FnOnce(T) -> Reply) -> Outcome {
-    Outcome::Reply(result.map_or_else(Refusal::reply, reply))
-}
-
-pub(super) const fn plain(name: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: None, optional: false, flag: false }
-}
-
-pub(super) const fn option(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: false }
-}
-
-pub(super) const fn word(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: true }
-}
 
 /// `IL.LOCK name owner [WAIT ms] [LEASE ms] [SESSION]`
 pub(super) struct Lock;
@@ -63,7 +20,7 @@ impl Command for Lock {
             plain(c"owner"),
             option(c"wait", c"WAIT"),
             option(c"lease", c"LEASE"),
-            word(c"session", c"SESSION"),
+            flag(c"session", c"SESSION"),
         ],
     };
     const KEYS: Keys = Keys::FirstWritten;
@@ -81,20 +38,13 @@ fn parse_lock<'a>(invocation: &'a Invocation<'_>) -> Result<(&'a [u8], LockReque
     let name = args.value("IL.LOCK")?;
     let owner = args.value("IL.LOCK")?.to_vec();
     let mut request = LockRequest { owner, lease: None, session: None };
-    let mut patience = Waiting::No;
-    while let Some(option) = args.next() {
-        if is_word(option, "WAIT") {
-            patience = wait(&mut args)?;
-        } else if is_word(option, "LEASE") {
-            request.lease = Some(millis(&mut args, "LEASE", 1)?);
-        } else if is_word(option, "SESSION") {
-            let client = invocation.client().ok_or("ERR SESSION needs a connection, a script has none")?;
-            request.session = Some(coordination::session_of(client.id));
-        } else {
-            return Err(format!("ERR unknown option '{}', expected WAIT, LEASE or SESSION", shown(option)));
-        }
-    }
-    Ok((name, request, patience))
+    let (wait, lease) = terms(&mut args, "SESSION", || {
+        let client = invocation.client().ok_or("ERR SESSION needs a connection, a script has none")?;
+        request.session = Some(coordination::session_of(client.id));
+        Ok(())
+    })?;
+    request.lease = lease;
+    Ok((name, request, wait))
 }
 
 /// `IL.UNLOCK name owner`
@@ -149,7 +99,7 @@ impl Command for Renew {
         };
         let held = &invocation.held;
         if coordination::is_once(held, name) {
-            return match super::once::token(owner) {
+            return match token(owner) {
                 Ok(token) => answer(coordination::renew_once(held, name, token, lease), |()| Reply::ok()),
                 Err(error) => Outcome::Reply(Reply::error(error)),
             };
@@ -215,6 +165,6 @@ impl Command for RestoreLock {
     const KEYS: Keys = Keys::FirstWritten;
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        super::once::restore::<LockState>(invocation)
+        restore::<LockState>(invocation)
     }
 }

@@ -5,6 +5,7 @@ mod lock;
 mod once;
 mod script;
 mod stats;
+mod terms;
 
 use crate::coordination;
 use crate::redis::Loader;

@@ -1,22 +1,10 @@
 //! `IL.ONCE` and its companions: compute once, wait, share.
 
-use super::lock::{answer, millis, number, option, plain, wait, word};
+use super::terms::{answer, flag, millis, number, option, plain, refused, restore, terms, token};
 use crate::commands::args::{is_word, shown, Args};
-use crate::coordination::{self, Ended, Info, Once as Kept, OnceRequest, Phase, Waiting};
-use crate::redis::{Command, CommandSpec, Invocation, KeyType, Keys, Outcome};
+use crate::coordination::{self, Ended, Info, Once as Kept, OnceRequest, Phase, Refusal, Waiting};
+use crate::redis::{Command, CommandSpec, Held, Invocation, Keys, Outcome};
 use crate::reply::Reply;
-
-/// Reads a token.
-pub(super) fn token(text: &[u8]) -> Result<u64, String> {
-    std::str::from_utf8(text)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .ok_or_else(|| format!("ERR the token must be an integer, not '{}'", shown(text)))
-}
-
-fn refused(error: impl Into<Vec<u8>>) -> Outcome {
-    Outcome::Reply(Reply::error(error))
-}
 
 /// `IL.ONCE key [WAIT ms] [LEASE ms] [NOCOMPUTE]`
 pub(super) struct Once;
@@ -27,7 +15,7 @@ impl Command for Once {
         flags: c"write deny-oom blocking",
         arity: -2,
         summary: c"Returns a value, or tells one caller to compute it while the others wait.",
-        args: &[plain(c"key"), option(c"wait", c"WAIT"), option(c"lease", c"LEASE"), word(c"nocompute", c"NOCOMPUTE")],
+        args: &[plain(c"key"), option(c"wait", c"WAIT"), option(c"lease", c"LEASE"), flag(c"nocompute", c"NOCOMPUTE")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -46,19 +34,12 @@ fn parse<'a>(invocation: &'a Invocation<'_>) -> Result<(&'a [u8], OnceRequest, W
         .client()
         .map_or_else(|| b"script".to_vec(), |client| format!("{} {}", client.id, client.address).into_bytes());
     let mut request = OnceRequest { by, lease: None, computes: true };
-    let mut patience = Waiting::No;
-    while let Some(option) = args.next() {
-        if is_word(option, "WAIT") {
-            patience = wait(&mut args)?;
-        } else if is_word(option, "LEASE") {
-            request.lease = Some(millis(&mut args, "LEASE", 1)?);
-        } else if is_word(option, "NOCOMPUTE") {
-            request.computes = false;
-        } else {
-            return Err(format!("ERR unknown option '{}', expected WAIT, LEASE or NOCOMPUTE", shown(option)));
-        }
-    }
-    Ok((key, request, patience))
+    let (wait, lease) = terms(&mut args, "NOCOMPUTE", || {
+        request.computes = false;
+        Ok(())
+    })?;
+    request.lease = lease;
+    Ok((key, request, wait))
 }
 
 /// `IL.PUBLISH key token value [TTL ms]`
@@ -107,7 +88,7 @@ impl Command for Fail {
         flags: c"write",
         arity: -4,
         summary: c"Tells that computing a value failed: for all who ask, or with RETRY for the next one to try again.",
-        args: &[plain(c"key"), plain(c"token"), plain(c"message"), word(c"retry", c"RETRY")],
+        args: &[plain(c"key"), plain(c"token"), plain(c"message"), flag(c"retry", c"RETRY")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -127,6 +108,16 @@ impl Command for Fail {
     }
 }
 
+/// Does what needs nothing but the key.
+fn with_key<T>(
+    invocation: &Invocation<'_>,
+    work: fn(&Held<'_>, &[u8]) -> Result<T, Refusal>,
+    reply: impl FnOnce(T) -> Reply,
+) -> Outcome {
+    let key = invocation.args().first().copied().unwrap_or_default();
+    answer(work(&invocation.held, key), reply)
+}
+
 /// `IL.CANCEL key`
 pub(super) struct Cancel;
 
@@ -141,8 +132,7 @@ impl Command for Cancel {
     const KEYS: Keys = Keys::FirstWritten;
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        let key = invocation.args().first().copied().unwrap_or_default();
-        answer(coordination::cancel(&invocation.held, key), |done| Reply::Int(i64::from(done)))
+        with_key(invocation, coordination::cancel, |done| Reply::Int(i64::from(done)))
     }
 }
 
@@ -160,8 +150,7 @@ impl Command for Reset {
     const KEYS: Keys = Keys::FirstWritten;
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        let key = invocation.args().first().copied().unwrap_or_default();
-        answer(coordination::reset(&invocation.held, key), |done| Reply::Int(i64::from(done)))
+        with_key(invocation, coordination::reset, |done| Reply::Int(i64::from(done)))
     }
 }
 
@@ -179,8 +168,7 @@ impl Command for State {
     const KEYS: Keys = Keys::FirstRead;
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        let key = invocation.args().first().copied().unwrap_or_default();
-        answer(coordination::once_info(&invocation.held, key), |info| show(&info))
+        with_key(invocation, coordination::once_info, |info| show(&info))
     }
 }
 
@@ -227,22 +215,5 @@ impl Command for RestoreOnce {
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
         restore::<Kept>(invocation)
-    }
-}
-
-/// Stores a state as it came, and passes the command on as it is.
-pub(super) fn restore<T: KeyType>(invocation: &Invocation<'_>) -> Outcome {
-    let [key, state, expiry] = invocation.args() else {
-        return refused("ERR wrong number of arguments");
-    };
-    let Some(expiry) = std::str::from_utf8(expiry).ok().and_then(|text| text.parse().ok()) else {
-        return refused("ERR the expiry must be an integer");
-    };
-    match coordination::restore::<T>(&invocation.held, key, state, expiry) {
-        Ok(()) => {
-            invocation.replicate_as_is();
-            Outcome::Reply(Reply::ok())
-        }
-        Err(error) => refused(error),
     }
 }

@@ -1,6 +1,6 @@
 //! `IL.SCRIPT PIN|UNPIN|LIST|STATS`: the Lua scripts that the module keeps for `EVALSHA`.
 
-use super::lock::plain;
+use super::terms::plain;
 use crate::commands::args::{is_word, shown};
 use crate::coordination::scripts;
 use crate::redis::{Command, CommandSpec, Invocation, Outcome};

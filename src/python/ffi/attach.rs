@@ -12,6 +12,11 @@ use std::ptr::{null_mut, NonNull};
 use pyo3_ffi as ffi;
 
 use super::alloc::Heap;
+use super::object::Object;
+use crate::python::run;
+
+/// The files of functions that must not be interrupted: see [`Attached::is_delicate_frame`].
+const DELICATE: [&[u8]; 2] = [b"<frozen importlib._bootstrap>", b"<_interlock_interrupt>"];
 
 thread_local! {
     /// The thread state this thread is attached with, as far as this module attached it. Not CPython's own
@@ -129,16 +134,16 @@ impl Attached<'_> {
 
     /// How many thread states the interpreter has, including this thread's and the root's.
     pub(crate) fn thread_states(&self) -> usize {
+        self.threads().count()
+    }
+
+    /// The thread states of the interpreter.
+    fn threads(&self) -> impl Iterator<Item = *mut ffi::PyThreadState> + '_ {
         // SAFETY: attached; thread states are unlinked only by threads that hold the same GIL.
-        unsafe {
-            let mut thread = ffi::PyInterpreterState_ThreadHead(ffi::PyThreadState_GetInterpreter(self.thread));
-            let mut count = 0;
-            while !thread.is_null() {
-                count += 1;
-                thread = ffi::PyThreadState_Next(thread);
-            }
-            count
-        }
+        let first = unsafe { ffi::PyInterpreterState_ThreadHead(ffi::PyThreadState_GetInterpreter(self.thread)) };
+        let some = |thread: *mut ffi::PyThreadState| (!thread.is_null()).then_some(thread);
+        // SAFETY: as above.
+        std::iter::successors(some(first), move |thread| some(unsafe { ffi::PyThreadState_Next(*thread) }))
     }
 
     /// The identity of this thread as `threading.get_ident()` and [`Attached::raise_in`] know it.
@@ -146,81 +151,118 @@ impl Attached<'_> {
         ident()
     }
 
-    /// This thread's state, for [`Attached::imports`].
+    /// This thread's state, for [`Attached::is_delicate`].
     pub(crate) fn thread(&self) -> ThreadRef {
         ThreadRef(self.thread)
     }
 
-    /// Whether another thread of this interpreter is just inside the import machinery itself.
-    ///
-    /// `target` must still be attached or detached in a call, that is, its token must not have been dropped: the
-    /// caller keeps the thread from leaving its run meanwhile.
-    pub(crate) fn imports(&self, target: ThreadRef) -> bool {
+    /// Whether another thread of this interpreter is where an exception would do harm.
+    pub(crate) fn is_delicate(&self, target: ThreadRef) -> bool {
+        if !self.threads().any(|thread| thread == target.0) {
+            return false;
+        }
+        // SAFETY: the thread state is in the interpreter's list, so it is alive; with the GIL held its frame does not
+        // change.
+        let frame = unsafe { ffi::PyThreadState_GetFrame(target.0) };
+        // SAFETY: NULL or an owned reference; NULL without an exception when the thread runs no code.
+        let frame = unsafe { Object::owned(self, frame.cast()) };
+        frame.is_ok_and(|frame| self.is_delicate_frame(&frame))
+    }
+
+    /// Whether an exception raised in `frame` from outside would do harm: inside the bookkeeping of the import
+    /// machinery, and inside the functions that replace locks. Both take and give back locks
+    /// in Python code, and a lock whose taker was torn away at the wrong place stays locked for ever.
+    fn is_delicate_frame(&self, frame: &Object<'_>) -> bool {
         // No collection, so no code of the script, and so no change of the GIL's holder in here.
         // SAFETY: attached.
         let collecting = unsafe { ffi::PyGC_Disable() != 0 };
-        let imports = self.imports_now(target);
-        if collecting {
-            // SAFETY: attached.
-            unsafe { ffi::PyGC_Enable() };
-        }
-        imports
-    }
-
-    fn imports_now(&self, target: ThreadRef) -> bool {
-        // SAFETY: the thread state is alive (see above); with the GIL held its frame does not change.
-        let frame = unsafe { ffi::PyThreadState_GetFrame(target.0) };
-        // SAFETY: NULL or an owned reference; NULL without an exception when the thread runs no code.
-        let Ok(frame) = (unsafe { super::object::Object::owned(self, frame.cast()) }) else { return false };
         let file = frame
             .attribute(self, c"f_code")
             .and_then(|code| code.attribute(self, c"co_filename"))
             .map(|file| super::convert::encode(self, &file));
-        match file {
-            Ok(file) => file.starts_with(b"<frozen importlib._bootstrap"),
+        let delicate = match file {
+            Ok(file) => DELICATE.contains(&file.as_slice()),
             Err(raised) => {
                 super::error::clear(self, raised);
                 false
             }
+        };
+        if collecting {
+            // SAFETY: attached.
+            unsafe { ffi::PyGC_Enable() };
         }
+        delicate
     }
 
     /// Raises `exception` (a class) in the thread `target` of this interpreter, as soon as it runs bytecode.
-    pub(crate) fn raise_in(&self, target: Ident, exception: &super::object::Object<'_>) {
+    pub(crate) fn raise_in(&self, target: Ident, exception: &Object<'_>) {
         // SAFETY: attached; CPython looks the thread up among the interpreter's own.
         unsafe { ffi::PyThreadState_SetAsyncExc(target.0 as _, exception.as_ptr()) };
     }
 
-    /// Makes every thread of this interpreter raise `exception` at every line and call for as long as
-    /// [`must_raise`](crate::python::run::must_raise) says so on that thread; `None` ends it.
+    /// Makes `targets` raise `exception` at every line and call for as long as
+    /// [`must_raise`](run::must_raise) says so on that thread.
     ///
     /// A raised exception can be swallowed, and a loop that does so is hit at the same safe place every time. This
     /// leaves no line to run, not even in the handler.
-    pub(crate) fn trace_all(&self, exception: Option<&super::object::Object<'_>>) {
-        let class = exception.map_or(null_mut(), super::object::Object::as_ptr);
-        let function = exception.map(|_| strike as Trace);
+    pub(crate) fn trace(&self, targets: &[ThreadRef], exception: &Object<'_>) {
+        let class = exception.as_ptr();
         // SAFETY: attached; setting a C function as tracer runs no code.
         #[cfg(Py_3_12)]
         unsafe {
-            PyEval_SetTraceAllThreads(function, class);
-        }
-        // SAFETY: as above; thread states are unlinked only by threads that hold the same GIL.
-        #[cfg(not(Py_3_12))]
-        unsafe {
-            let mut thread = ffi::PyInterpreterState_ThreadHead(ffi::PyThreadState_GetInterpreter(self.thread));
-            while !thread.is_null() {
-                if thread != self.thread {
-                    _PyEval_SetTrace(thread, function, class);
-                }
-                thread = ffi::PyThreadState_Next(thread);
+            // All threads is all that is on offer; the others' tracer does nothing.
+            if !targets.is_empty() {
+                PyEval_SetTraceAllThreads(Some(strike), class);
             }
+        }
+        #[cfg(not(Py_3_12))]
+        for thread in self.threads().filter(|thread| targets.contains(&ThreadRef(*thread))) {
+            // SAFETY: as above; the thread state is alive.
+            unsafe { _PyEval_SetTrace(thread, Some(strike), class) };
         }
     }
 
-    /// Takes back what [`Attached::raise_in`] has not delivered to `target` yet.
-    pub(crate) fn forget_raised(&self, target: Ident) {
-        // SAFETY: as in `raise_in`.
-        unsafe { ffi::PyThreadState_SetAsyncExc(target.0 as _, null_mut()) };
+    /// Ends what [`Attached::trace`] began, for all threads of this interpreter.
+    pub(crate) fn trace_none(&self) {
+        // SAFETY: attached.
+        #[cfg(Py_3_12)]
+        unsafe {
+            PyEval_SetTraceAllThreads(None, null_mut());
+        }
+        #[cfg(not(Py_3_12))]
+        for thread in self.threads().filter(|thread| *thread != self.thread) {
+            // SAFETY: attached; the thread state is alive.
+            unsafe { _PyEval_SetTrace(thread, None, null_mut()) };
+        }
+    }
+
+    /// Takes back what [`Attached::raise_in`] has not delivered to the calling thread yet. `function` is one without
+    /// arguments; it may be called, but does not run.
+    #[cfg(Py_3_12)]
+    pub(crate) fn forget_raised(&self, _function: &Object<'_>) {
+        // SAFETY: attached.
+        unsafe { ffi::PyThreadState_SetAsyncExc(self.ident().0 as _, null_mut()) };
+    }
+
+    /// Takes back what [`Attached::raise_in`] has not delivered to the calling thread yet. `function` is one without
+    /// arguments; it is called, but does not run.
+    ///
+    /// Before 3.12 CPython notes for the whole interpreter that an exception waits, until one is delivered: taking it
+    /// back by hand leaves the note, and a function that begins while it is traced then looks for the exception
+    /// for ever. So one is delivered, at the beginning of the call.
+    #[cfg(not(Py_3_12))]
+    pub(crate) fn forget_raised(&self, function: &Object<'_>) {
+        let (mut class, mut value, mut traceback) = (null_mut(), null_mut(), null_mut());
+        // SAFETY: attached; what is fetched is restored.
+        unsafe {
+            ffi::PyErr_Fetch(&mut class, &mut value, &mut traceback);
+            ffi::PyThreadState_SetAsyncExc(self.ident().0 as _, ffi::PyExc_BaseException);
+        }
+        if let Err(raised) = function.call(self, &[]) {
+            super::error::clear(self, raised);
+        }
+        // SAFETY: as above.
+        unsafe { ffi::PyErr_Restore(class, value, traceback) };
     }
 }
 
@@ -254,19 +296,26 @@ extern "C" {
     ) -> c_int;
 }
 
-/// The tracer of [`Attached::trace_all`]; `class` is the exception to raise.
+/// The tracer of [`Attached::trace`]; `class` is the exception to raise.
 unsafe extern "C" fn strike(
     class: *mut ffi::PyObject,
-    _: *mut ffi::PyFrameObject,
+    frame: *mut ffi::PyFrameObject,
     event: c_int,
     _: *mut ffi::PyObject,
 ) -> c_int {
-    if (event == ffi::PyTrace_LINE || event == ffi::PyTrace_CALL) && crate::python::run::must_raise() {
-        // SAFETY: CPython calls tracers attached.
-        unsafe { ffi::PyErr_SetNone(class) };
-        return -1;
+    if !(event == ffi::PyTrace_LINE || event == ffi::PyTrace_CALL) || !run::must_raise() {
+        return 0;
     }
-    0
+    // SAFETY: CPython calls tracers attached, with a live frame.
+    unsafe {
+        let attached = Attached::calling();
+        if Object::borrowed(&attached, frame.cast()).is_ok_and(|frame| attached.is_delicate_frame(&frame)) {
+            return 0;
+        }
+        run::raising();
+        ffi::PyErr_SetNone(class);
+    }
+    -1
 }
 
 /// A thread's state, seen from another thread.

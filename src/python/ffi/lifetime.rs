@@ -167,6 +167,7 @@ fn load(attached: &Attached<'_>, library: &Library, main: bool) -> PyResult<Obje
         call_option: stored(c"call_option")?,
         farewell: stored(c"farewell")?,
         settle: stored(c"settle")?,
+        renew_import_locks: stored(c"renew_import_locks")?,
         stopped: stored(c"GearsForceStopped")?,
     })
 }
@@ -257,9 +258,9 @@ pub(crate) fn end_interpreter(handle: &Handle, objects: &Objects, before: impl F
 
 /// Drops the references that the native side keeps to the runtime library.
 fn release(attached: &Attached<'_>, objects: &Objects) {
-    let Objects { template, describe, run_plan, call_option, farewell, settle, stopped } = objects;
+    let Objects { template, describe, run_plan, call_option, farewell, settle, renew_import_locks, stopped } = objects;
     template.get(attached).clear_dict();
-    for stored in [template, describe, run_plan, call_option, farewell, settle, stopped] {
+    for stored in [template, describe, run_plan, call_option, farewell, settle, renew_import_locks, stopped] {
         stored.release(attached);
     }
 }

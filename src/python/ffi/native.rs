@@ -399,14 +399,20 @@ fn current_run<'a>(call: &Call<'a>) -> Outcome<'a> {
 fn adopt_thread<'a>(call: &Call<'a>) -> Outcome<'a> {
     if !call.is_none(0) {
         let capsule = call.get(0)?;
-        run::adopt(contents::<Arc<RunState>>(&capsule, RUN)?)?;
+        run::adopt(contents::<Arc<RunState>>(&capsule, RUN)?, call.attached)?;
     }
     call.none()
 }
 
+fn leave_thread<'a>(call: &Call<'a>) -> Outcome<'a> {
+    run::leave(call.attached);
+    call.none()
+}
+
 fn check_stop<'a>(call: &Call<'a>) -> Outcome<'a> {
-    if let Some(stop) = run::current().and_then(|run| run.stop()) {
-        return Err(stop.into());
+    if run::must_raise() {
+        run::raising();
+        return Err(Fault::Stopped);
     }
     call.none()
 }
@@ -499,6 +505,7 @@ functions! {
     sleep: "sleep(seconds): sleeps, until the run must stop.";
     current_run: "current_run(): the run of this thread, to give to adopt_thread in another.";
     adopt_thread: "adopt_thread(run): makes this thread one of the run's.";
+    leave_thread: "leave_thread(): ends what adopt_thread began; no interrupt reaches this thread any more.";
     check_stop: "check_stop(): raises when the run must stop.";
 }
 

@@ -4,6 +4,9 @@ The exception that stops a thread is delivered when the thread next runs bytecod
 runs none. So the functions of the standard library that can wait for long are replaced by ones that wait in
 slices. Modules that are expensive to import are patched when the script imports them: a new
 interpreter must be cheap.
+
+The functions of this file are not interrupted from outside (a lock must be either taken or not): between two
+slices they ask by themselves.
 """
 
 import sys
@@ -25,17 +28,20 @@ _monotonic = time.monotonic
 def slices(timeout):
     """The lengths of the slices of a wait that lasts `timeout` seconds (None: for ever).
 
-    Yields at least once; the caller stops early when it has what it waits for.
+    Yields at least once; the caller stops early when it has what it waits for. Raises when the run must stop.
     """
     length = FIRST
+    _interlock.check_stop()
     if timeout is None:
         while True:
             yield length
+            _interlock.check_stop()
             length = min(length * 2, LONGEST)
     end = _monotonic() + timeout
     left = timeout
     while True:
         yield max(min(length, left), 0)
+        _interlock.check_stop()
         left = end - _monotonic()
         if left <= 0:
             return
@@ -79,25 +85,27 @@ def _acquire(acquire, blocking, timeout):
 class Lock:
     """threading.Lock, whose acquire() can be interrupted."""
 
-    __slots__ = ("_acquire", "release", "locked", "_at_fork_reinit", "__weakref__")
+    # The plain lock's own methods where they cannot wait: a `with` block calls __exit__ without running bytecode that an
+    # interrupt could strike before the lock is free.
+    __slots__ = ("_acquire", "release", "locked", "__exit__", "_at_fork_reinit", "__weakref__")
 
     def __init__(self):
         lock = _allocate()
         self._acquire = lock.acquire
         self.release = lock.release
         self.locked = lock.locked
+        self.__exit__ = lock.__exit__
         self._at_fork_reinit = lock._at_fork_reinit
 
     def acquire(self, blocking=True, timeout=-1):
         """Takes the lock; whether it was taken."""
         # Most locks are free.
-        return self._acquire(False) and timeout == -1 or _acquire(self._acquire, blocking, timeout)
+        if timeout == -1 and self._acquire(False):
+            return True
+        return _acquire(self._acquire, blocking, timeout)
 
     def __enter__(self):
         return self.acquire()
-
-    def __exit__(self, *_exception):
-        self.release()
 
     def acquire_lock(self, blocking=True, timeout=-1):
         """An old name of acquire()."""
@@ -130,21 +138,46 @@ class RLock(_CRLock):
             self.acquire()
 
 
-def settle():
-    """Gives back the locks of the import machinery that the calling thread was torn away from.
+# --- imports --------------------------------------------------------------------------------------------
 
-    One of them belongs to the whole process before 3.12: nobody could import anything any more.
+
+def renew_import_locks():
+    """Gives the import machinery new locks. For when no other thread uses them.
+
+    CPython's own lock of the table of modules' locks cannot be freed for a thread that is gone, and before 3.12
+    the whole process has one.
     """
+    lock = _CRLock()
+    _imp.acquire_lock, _imp.release_lock = lock.acquire, lock.release
+    _bootstrap._module_locks.clear()
+
+
+def settle():
+    """Gives back the locks of the import machinery that the calling thread was torn away from."""
+    me = _thread.get_ident()
+    _release_all(_imp.release_lock)
+    for name, reference in list(_bootstrap._module_locks.items()):
+        lock = reference()
+        if lock is None:
+            continue
+        if lock.owner == me:
+            # Whoever imports the module next makes a new lock; whoever waits for this one is let in.
+            _bootstrap._module_locks.pop(name, None)
+            _release_all(lock.release)
+            if lock.owner == me:
+                lock.owner = None
+
+
+def _release_all(release):
+    """Gives a lock back as often as the calling thread has taken it."""
     try:
         while True:
-            _imp.release_lock()
-    except RuntimeError:
+            release()
+    except (RuntimeError, AssertionError):
         pass
-    me = _thread.get_ident()
-    for reference in list(_bootstrap._module_locks.values()):
-        lock = reference()
-        while lock is not None and lock.owner == me:
-            lock.release()
+
+
+# --- threads of scripts ---------------------------------------------------------------------------------
 
 
 def adopted(function):
@@ -155,9 +188,10 @@ def adopted(function):
         _interlock.adopt_thread(run)
         try:
             return function(*args, **kwargs)
-        except _interlock.GearsForceStopped:
+        finally:
+            # Not interrupted any more, so settle() is done in full.
+            _interlock.leave_thread()
             settle()
-            raise
 
     return thread
 
@@ -566,6 +600,7 @@ def patches(name):
 def install():
     """Puts the replacements in place."""
     time.sleep = sleep
+    renew_import_locks()
     patch_thread(_thread)
     patch_processes()
     for name in {*PATCHES, *guard.PATCHES}:

@@ -4,6 +4,7 @@ The names that every script has without importing anything, the module `redisgea
 by which the native side sets an interpreter up, runs plans and describes exceptions.
 """
 
+import gc
 import io
 import sys
 
@@ -17,6 +18,7 @@ from _interlock import GearsError, GearsFlatError, GearsForceStopped
 run_plan = pipeline.run_plan
 call_option = pipeline.call_option
 settle = interrupt.settle
+renew_import_locks = interrupt.renew_import_locks
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
 #: Extension modules that can be loaded once per process, and poison it when a sub-interpreter tries. Where each
@@ -377,6 +379,4 @@ def farewell():
     atexit = sys.modules.get("atexit")
     if atexit is not None:
         atexit._run_exitfuncs()
-    import gc
-
     gc.collect()

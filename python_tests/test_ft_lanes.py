@@ -1,0 +1,135 @@
+"""Searches give the same answer in every lane: pooled, in MULTI, in Lua, in SAFEMODE; and how they share threads."""
+
+import threading
+
+import pytest
+import redis
+
+from helpers import LANES, config, in_all_lanes, in_lane, plain
+from test_ft_search import DOCUMENTS, SCHEMA, zoo  # noqa: F401  (a fixture)
+
+SEARCHES = [
+    ("quick",),
+    ("fox|quick", "WITHSCORES", "NOCONTENT"),
+    ("*", "SORTBY", "price", "DESC", "WITHSORTKEYS", "LIMIT", 1, 2, "RETURN", 1, "title"),
+    ("*", "SORTBY", "plain", "RETURN", 1, "plain"),
+    ("fox", "HIGHLIGHT", "SUMMARIZE", "LEN", 3),
+    ("@tags:{red} @price:[0 2]",),
+    ("*", "LIMIT", 0, 0),
+    ("nothing here",),
+]
+
+
+def as_resp2(reply):
+    """A RESP3 reply in the form of RESP2."""
+    reply = plain(reply)
+    if not isinstance(reply, dict):
+        return reply
+    flat = [reply["total_results"]]
+    for row in reply["results"]:
+        flat.append(row["id"])
+        if "score" in row:
+            flat.append(row["score"])
+        if "sortkey" in row:
+            flat.append(row["sortkey"])
+        if "extra_attributes" in row:
+            flat.append([part for pair in row["extra_attributes"].items() for part in pair])
+    return flat
+
+
+def numbers(reply):
+    """Scores as numbers: RESP2 has them as texts."""
+    if isinstance(reply, list):
+        return [numbers(item) for item in reply]
+    try:
+        return round(float(reply), 9)
+    except (TypeError, ValueError):
+        return reply
+
+
+@pytest.mark.parametrize("words", SEARCHES, ids=lambda words: " ".join(map(str, words)))
+@pytest.mark.parametrize("inline_cost", [0, 1_000_000])
+def test_every_lane_answers_the_same(server, zoo, words, inline_cost):  # noqa: F811
+    """With all searches in the pool, and with those of few postings on the main thread."""
+    with config(zoo, inline_cost=inline_cost):
+        replies = in_all_lanes(server, "FT.SEARCH", "idx", *words)
+    expected = numbers(as_resp2(replies["pooled"]))
+    assert isinstance(expected, list)
+    for lane, reply in replies.items():
+        assert numbers(as_resp2(reply)) == expected, lane
+
+
+@pytest.mark.parametrize("words", [("(",), ("x", "FOO"), ("x", "SORTBY", "zz")])
+def test_every_lane_gives_the_same_error(server, zoo, words):  # noqa: F811
+    texts = {str(reply) for reply in in_all_lanes(server, "FT.SEARCH", "idx", *words).values()}
+    assert all(isinstance(reply, redis.ResponseError) for reply in in_all_lanes(server, "FT.SEARCH", "idx", *words).values())
+    # Lua says where the error came from.
+    assert len({text.split(" script:")[0].removeprefix("ERR ") for text in texts}) == 1
+
+
+def test_writes_and_searches_in_one_transaction(r):
+    """Inside MULTI there is nobody to index but the search itself."""
+    pipe = r.pipeline(transaction=True)
+    pipe.execute_command("FT.CREATE", "idx", "PREFIX", 1, "d:", "SCHEMA", *SCHEMA)
+    for key, fields in DOCUMENTS.items():
+        pipe.hset(key, mapping=fields)
+    pipe.execute_command("FT.SEARCH", "idx", "quick", "NOCONTENT")
+    pipe.delete("d:1")
+    pipe.execute_command("FT.SEARCH", "idx", "quick", "NOCONTENT")
+    pipe.hset("d:3", "body", "quick")
+    pipe.execute_command("FT.SEARCH", "idx", "quick", "NOCONTENT", "SORTBY", "price")
+    replies = plain(pipe.execute())
+    assert sorted(replies[5][1:]) == ["d:1", "d:2"]
+    assert replies[7] == [1, "d:2"]
+    assert replies[9] == [2, "d:3", "d:2"]
+
+
+def test_writes_and_searches_in_one_script(r):
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "n", "NUMERIC", "t", "TEXT")
+    script = """
+        for i = 1, 100 do redis.call('HSET', 'd:' .. i, 'n', i, 't', 'word' .. (i % 10)) end
+        local before = redis.call('FT.SEARCH', 'idx', '@n:[1 50]', 'LIMIT', 0, 0)[1]
+        for i = 1, 20 do redis.call('DEL', 'd:' .. i) end
+        local after = redis.call('FT.SEARCH', 'idx', '@n:[1 50]', 'LIMIT', 0, 0)[1]
+        return {before, after, redis.call('FT.SEARCH', 'idx', 'word7', 'NOCONTENT')[1]}
+    """
+    assert r.eval(script, 0) == [50, 30, 8]
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_explain_tagvals_spellcheck(server, zoo, lane):  # noqa: F811
+    assert plain(in_lane(server, lane, "FT.EXPLAIN", "idx", "quick fox")).startswith("INTERSECT {")
+    assert sorted(plain(in_lane(server, lane, "FT.TAGVALS", "idx", "tags"))) == ["blue", "green", "red"]
+    reply = plain(in_lane(server, lane, "FT.SPELLCHECK", "idx", "quikc"))
+    assert "quikc" in str(reply)
+
+
+def test_long_searches_do_not_make_short_ones_wait(server, r):
+    """All threads for long searches are busy; a short one is answered all the same."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT", "rare", "TAG")
+    pipe = r.pipeline(transaction=False)
+    for n in range(20_000):
+        pipe.hset(f"d:{n}", mapping={"t": "common " + " ".join(f"w{n % 100 + k}" for k in range(5)), "rare": n})
+    pipe.execute()
+    stop = threading.Event()
+    query = " | ".join(f"(common w{n} ~w{n + 1} -w{n + 7})" for n in range(60))
+
+    def long_searches():
+        client = server.client()
+        while not stop.is_set():
+            client.execute_command("FT.SEARCH", "idx", query, "NOCONTENT", "TIMEOUT", 0)
+
+    with config(r, inline_cost=0, long_cost=1000):
+        threads = [threading.Thread(target=long_searches) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        try:
+            for n in range(50):
+                assert plain(r.execute_command("FT.SEARCH", "idx", f"@rare:{{{n}}}", "NOCONTENT")) == [1, f"d:{n}"]
+            info = server.info_interlock()
+            assert info["long_running"] > 0 and info["long_queued"] > 0
+            assert info["workers_queued"] == 0
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(60)

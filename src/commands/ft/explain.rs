@@ -1,0 +1,48 @@
+//! `FT.EXPLAIN index query [option...]`, `FT.EXPLAINCLI`: what a query means to an index.
+
+use super::{argument, options};
+use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::reply::Reply;
+use crate::search::{registry, Failure, Plan};
+
+pub(super) struct Explain;
+
+impl Command for Explain {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"ft.explain",
+        flags: c"readonly",
+        arity: -3,
+        summary: c"Shows how a query is understood, as one text.",
+        args: &[argument(c"index"), argument(c"query")],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        Outcome::Reply(explained(invocation).map_or_else(Reply::error, Reply::bulk))
+    }
+}
+
+pub(super) struct ExplainCli;
+
+impl Command for ExplainCli {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"ft.explaincli",
+        flags: c"readonly",
+        arity: -3,
+        summary: c"Shows how a query is understood, line by line.",
+        args: &[argument(c"index"), argument(c"query")],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        // The text ends with a line break, after which comes one more line, an empty one.
+        Outcome::Reply(explained(invocation).map_or_else(Reply::error, |text| Reply::bulks(text.split('\n'))))
+    }
+}
+
+/// The query as a tree, or the error.
+fn explained(invocation: &Invocation<'_>) -> Result<String, String> {
+    let (name, words) = invocation.args().split_first().ok_or("No index name provided")?;
+    let request = options::request(words)?;
+    let index = registry::find(&invocation.held, name).ok_or_else(|| Failure::no_index(name).to_string())?;
+    let plan = Plan::new(&request, index.view())?;
+    Ok(engine::query::explain(&plan.query, &plan.view.schema))
+}
