@@ -44,7 +44,7 @@ pub use aside::Aside;
 pub use blocked::BlockedReply;
 pub use call::{call, Args};
 pub use clients::{client_info, ClientInfo};
-pub use dispatch::{background, clients_waiting, Job, Outcome, Pools, Wait};
+pub use dispatch::{at_once, background, clients_waiting, Job, Outcome, Pools, Wait};
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
 pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
 pub use filter::{filter_commands, CommandFilter, PassingCommand};
@@ -60,7 +60,7 @@ pub use log::{log, Level};
 
 pub use memory::{server_allocator, ServerAllocator};
 pub use node::node_id;
-pub use notify::{KeyEvent, KeyWatcher};
+pub use notify::{after_notification, KeyEvent, KeyWatcher};
 pub use replicate::replicate;
 pub use scan::{KeyRef, KeysCursor};
 pub use timer::Alarm;

@@ -4,6 +4,8 @@ mod config;
 mod executions;
 mod introspection;
 mod pyexecute;
+mod registrations;
+mod trigger;
 
 use crate::redis::Loader;
 
@@ -11,6 +13,7 @@ use crate::redis::Loader;
 const LOOKS: &std::ffi::CStr = c"readonly";
 
 pub(super) fn register(loader: &Loader) -> Result<(), String> {
+    crate::gears::register(loader)?;
     loader.command::<pyexecute::PyExecute>()?;
     loader.command::<executions::Dump>()?;
     loader.command::<executions::Get>()?;
@@ -18,6 +21,13 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<executions::ResultsBlocking>()?;
     loader.command::<executions::Drop>()?;
     loader.command::<executions::Abort>()?;
+    loader.command::<registrations::Dump>()?;
+    loader.command::<registrations::Unregister>()?;
+    loader.command::<registrations::Pause>()?;
+    loader.command::<registrations::Unpause>()?;
+    loader.command::<registrations::ClearStats>()?;
+    loader.command::<trigger::Trigger>()?;
+    loader.command::<trigger::TriggerOnKey>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
     loader.command::<introspection::PyStats>()?;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::commands::args::{is_word, shown, Args};
-use crate::gears::{is_valid_id, run_script, sessions, ScriptRequest};
+use crate::gears::{is_valid_id, run_script, sessions, Origin, ScriptRequest};
 use crate::python::Isolation;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
 use crate::reply::Reply;
@@ -54,23 +54,23 @@ impl Command for PyExecute {
 fn start(invocation: &Invocation<'_>) -> Result<Job, String> {
     let options = Options::parse(invocation.args())?;
     let cancel = CancelToken::new();
+    let limit = options.limit;
+    let origin = Origin {
+        source: options.source,
+        isolation: options.isolation,
+        by_script: options.by_script,
+        max_memory: options.max_memory,
+        limit,
+    };
     let session = sessions().open(
         options.id,
         options.description,
         options.upgrade,
         options.replace.as_deref(),
+        origin,
         cancel.clone(),
     )?;
-    let limit = options.limit;
-    let request = ScriptRequest {
-        source: options.source,
-        unblocking: options.unblocking,
-        isolation: options.isolation,
-        by_script: options.by_script,
-        max_memory: options.max_memory,
-        limit,
-        session,
-    };
+    let request = ScriptRequest { unblocking: options.unblocking, session };
     let inline_limit = settings::PYTHON_INLINE_LIMIT.millis();
     Ok(Job {
         pool: Pools::Python,
