@@ -260,11 +260,3 @@ def test_writers_pause_while_the_queue_is_full(server, r):
         r.config_set("search.event-queue-bytes", "64mb")
 
 
-def test_nothing_fires_on_a_replica(server, new_server):
-    primary, replica = new_server(), new_server()
-    register(replica.client(), f"{NOTE}.register('k')")
-    replica.client().replicaof("127.0.0.1", primary.port)
-    wait_until(lambda: replica.client().info("replication").get("master_link_status") == "up", 20)
-    primary.client().set("k", 1)
-    wait_until(lambda: replica.client().get("k") == b"1")
-    assert all(entry["RegistrationData"]["numTriggered"] == 0 for entry in entries(replica.client()))

@@ -68,7 +68,7 @@ def test_run_returns_a_future_that_says_what_is_missing(gears):
 
 
 def test_what_the_native_side_is_told_of_a_registration(gears):
-    builder = gears.GB("KeysReader", desc="about").map(str)
+    builder = gears.GB("KeysReader", desc="about").map(lambda record: record)
     assert builder.register("\udcffp*", mode="sync", eventTypes=["SET"], keyTypes=("string",)) == f"{'0' * 40}-1"
     plan, reader, description, steps, options = gears.native.registrations[-1]
     assert (reader, description, [step[0] for step in steps]) == ("KeysReader", "about", ["map", "map", "collect"])

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::durable::{self, Page};
 use super::host::RunHost;
 use super::queue;
 use super::registration::Registration;
@@ -42,23 +43,58 @@ pub(super) fn commit(
         return Err(TAKEN.to_owned());
     }
     let old = sessions().settle(session);
-    let gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
+    let gone = old.as_ref().map(|old| registrations().of_session(old)).unwrap_or_default();
     registrations().change(held, &gone, &new);
+    if !new.is_empty() || !gone.is_empty() {
+        durable::committed(held, session, &new, old.as_deref());
+    }
     for registration in gone {
         retire(held, &registration, true);
     }
     Ok(new)
 }
 
-/// Takes a registration out of force; with `abort_pending` its events that did not begin are given up. Returns
-/// whether it was in force.
-pub fn unregister(held: &Held<'_>, registration: &Arc<Registration>, abort_pending: bool) -> bool {
-    if !registration.is_live() {
-        return false;
+/// Puts in force again what a script had registered before a restart, or on the primary.
+pub(super) fn restored(
+    held: &Held<'_>,
+    session: &Arc<Session>,
+    page: &Page,
+    plans: Vec<Plan>,
+) -> Vec<Arc<Registration>> {
+    let wanted = durable::wanted(held, page);
+    let new: Vec<Arc<Registration>> = (0_u64..)
+        .zip(plans)
+        .filter_map(|(ordinal, plan)| {
+            let id = wanted.get(&ordinal)?.clone();
+            Some(Arc::new(Registration::new(Arc::clone(session), ordinal as usize, id, plan)))
+        })
+        .collect();
+    if new.len() < wanted.len() {
+        let (name, missing) = (&session.id, wanted.len() - new.len());
+        let text = format!("Interlock: the script of session {name} registers {missing} less than it did");
+        redis::log(Level::Warning, &text);
     }
-    registrations().change(held, std::slice::from_ref(registration), &[]);
-    retire(held, registration, abort_pending);
+    let old = sessions().settle(session);
+    let mut gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
+    gone.extend(registrations().all().into_iter().filter(|one| new.iter().any(|new| new.id == one.id)));
+    registrations().change(held, &gone, &new);
+    new
+}
+
+/// Takes a registration out of force; with `abort_pending` its events that did not begin are given up. Returns
+/// whether it was in force, or was about to be restored.
+pub fn unregister(held: &Held<'_>, id: &str, abort_pending: bool) -> bool {
+    let known = durable::struck_out(held, id);
+    let Some(registration) = registrations().get(id) else { return known };
+    registrations().change(held, std::slice::from_ref(&registration), &[]);
+    retire(held, &registration, abort_pending);
     true
+}
+
+/// Takes a registration out of force that the data set, which was loaded, does not have.
+pub(super) fn drop_unknown(held: &Held<'_>, registration: &Arc<Registration>) {
+    registrations().change(held, std::slice::from_ref(registration), &[]);
+    retire(held, registration, true);
 }
 
 fn retire(held: &Held<'_>, registration: &Arc<Registration>, abort_pending: bool) {
@@ -81,7 +117,10 @@ pub(super) fn tell(registration: &Registration, lane: &mut Lane, name: &str) {
         return;
     }
     let origin = &registration.session.origin;
-    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), lane.cancel().clone()));
+    let replica = lane.slice(|slice| slice.held().is_replica()).unwrap_or(true);
+    let host = RunHost::new(Arc::clone(lane.door()), lane.cancel().clone());
+    // What it writes comes from the primary.
+    let host = Arc::new(if replica { host.reading() } else { host });
     let run = new_run(&host, lane.cancel().clone(), lane, origin.max_memory);
     if let Err(error) = registration.plan.script().call_option(run, &registration.plan, name) {
         let text = text_of(error);

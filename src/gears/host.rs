@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{commit, config, executions, registrations, Execution, Session};
 use crate::python::host::{Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
-use crate::redis::{self, Door, Level};
+use crate::redis::{self, Door, Level, Slice};
 use crate::reply::Reply;
 use crate::sync::CancelToken;
 
@@ -20,11 +20,25 @@ pub(super) struct RunHost {
     session: Option<Arc<Session>>,
     /// The triggers that the script has registered so far.
     triggers: Mutex<Vec<Vec<u8>>>,
+    /// What would write is passed over: it was done before, or is the primary's affair.
+    reading: bool,
 }
 
 impl RunHost {
     pub(super) fn new(door: Arc<Door>, executions_cancel: CancelToken) -> Self {
-        Self { door, executions_cancel, created: Mutex::default(), session: None, triggers: Mutex::default() }
+        Self {
+            door,
+            executions_cancel,
+            created: Mutex::default(),
+            session: None,
+            triggers: Mutex::default(),
+            reading: false,
+        }
+    }
+
+    /// The same, but commands that write are passed over.
+    pub(super) fn reading(self) -> Self {
+        Self { reading: true, ..self }
     }
 
     /// The same for the body of a session's script.
@@ -40,7 +54,14 @@ impl RunHost {
 
 impl Host for RunHost {
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
-        match self.door.errand(|slice| redis::call(slice.held(), &argv)) {
+        let run = |slice: &Slice<'_>| {
+            if self.reading {
+                redis::call_unless_write(slice.held(), &argv).unwrap_or(Reply::Null)
+            } else {
+                redis::call(slice.held(), &argv)
+            }
+        };
+        match self.door.errand(run) {
             Ok(Reply::Error(text)) => Err(text),
             Ok(reply) => Ok(reply),
             Err(denied) => Err(denied.to_string().into_bytes()),
@@ -97,7 +118,7 @@ impl Host for RunHost {
             if mine.contains(&name) {
                 return Err("trigger already registered in this session".to_owned());
             }
-            if commit::is_taken(session, &name) {
+            if !self.reading && commit::is_taken(session, &name) {
                 return Err(commit::TAKEN.to_owned());
             }
             mine.push(name);

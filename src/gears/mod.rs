@@ -3,8 +3,10 @@
 //! A script runs in an interpreter and may create executions (a reader, steps, results) and registrations (events that
 //! start executions). The tables here are leaf locks: nothing waits while holding one.
 
+pub mod cache;
 mod commit;
 pub mod config;
+mod durable;
 mod events;
 mod execution;
 mod host;
@@ -17,6 +19,7 @@ mod session;
 mod trigger;
 
 pub use commit::unregister;
+pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
 pub use registration::{KeyTrigger, Mode, Registration, Stats, Trigger};
 pub use registrations::{registrations, Registrations};
@@ -27,14 +30,18 @@ pub use trigger::trigger;
 
 use std::sync::atomic::AtomicU64;
 
-use crate::redis::Loader;
+use crate::redis::{observe, Loader};
 
-/// Listens to what happens to keys.
+/// Listens to what happens to keys and to the data set, and has registrations saved.
 ///
 /// # Errors
 /// What the server refused.
 pub fn register(loader: &Loader) -> Result<(), String> {
-    loader.watch_keys(events::WATCHER)
+    loader.watch_keys(events::WATCHER)?;
+    loader.aside::<durable::Sessions>()?;
+    loader.aside::<cache::Scripts>()?;
+    observe(durable::on_server_event);
+    Ok(())
 }
 
 /// Counters of the Python side, for `INFO` and `IL.STATS`.

@@ -218,10 +218,12 @@ impl Registration {
         stats.total += finished.total;
     }
 
-    /// Keeps an execution that has ended, and drops the oldest ones beyond `MaxExecutionsPerRegistration`.
+    /// Keeps an execution that has ended, and drops the oldest ones beyond `MaxExecutionsPerRegistration`; all once it is
+    /// not in force any more.
     pub(super) fn keep(&self, execution: &Execution) {
-        let most = usize::try_from(config::MAX_EXECUTIONS_PER_REGISTRATION.load(Ordering::Relaxed)).unwrap_or(0);
+        let limit = usize::try_from(config::MAX_EXECUTIONS_PER_REGISTRATION.load(Ordering::Relaxed)).unwrap_or(0);
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let most = if self.is_live() { limit } else { 0 };
         kept.push_back(execution.id.clone());
         let surplus = kept.len().saturating_sub(most);
         let dropped: Vec<String> = kept.drain(..surplus).collect();

@@ -44,6 +44,13 @@ impl Registrations {
         format!("{}-{}", node_id(), self.next.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
+    /// An id that is in use: new ones come after it.
+    pub(super) fn known_id(&self, id: &str) {
+        if let Some(number) = id.rsplit('-').next().and_then(|number| number.parse().ok()) {
+            self.next.fetch_max(number, Ordering::Relaxed);
+        }
+    }
+
     /// All of them, in the order in which they came.
     pub fn all(&self) -> Vec<Arc<Registration>> {
         self.tables().all.clone()

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 
+use super::durable::Page;
 use super::host::RunHost;
-use super::{commit, config, executions, Execution, Finished, Session, Status, COUNTERS};
+use super::{commit, config, executions, sessions, Execution, Finished, Session, Status, COUNTERS};
 use crate::python::{self, Plan, PlanOutcome, Run, Scope, Script, ScriptError, Want};
 use crate::redis::{self, Lane, Level, Pools};
 use crate::reply::Reply;
@@ -107,6 +108,32 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
             Reply::error(format!("ERR {refused}"))
         }
     }
+}
+
+/// Runs the script of a page again, without its effects, and puts its registrations in force.
+///
+/// # Errors
+/// Why that is not possible.
+pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
+    let cancel = lane.cancel().clone();
+    cancel.set_limit(page.origin.limit);
+    let (id, description) = (Some(page.session.clone()), page.description.clone());
+    let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
+    let script = new_script(&session)?;
+    // What it creates is thrown away, and with it the token.
+    let host = RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session).reading();
+    let host = Arc::new(host);
+    let run = new_run(&host, cancel, lane, page.origin.max_memory);
+    let plans = script.exec(run, &page.origin.source);
+    // It ran when the script was sent.
+    forget(&host);
+    let mut registered = plans.map_err(text_of)?;
+    registered.retain(|plan| plan.registration.is_some());
+    let new = lane.slice(|slice| commit::restored(slice.held(), &session, page, registered));
+    for registration in new.map_err(|stop| stop.to_string())? {
+        commit::tell(&registration, lane, "onRegistered");
+    }
+    Ok(())
 }
 
 /// A script with an interpreter as the session wants it.

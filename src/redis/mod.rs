@@ -42,7 +42,7 @@ mod write;
 pub use acl::KeyAccess;
 pub use aside::Aside;
 pub use blocked::BlockedReply;
-pub use call::{call, Args};
+pub use call::{call, call_unless_write, Args};
 pub use clients::{client_info, ClientInfo};
 pub use dispatch::{at_once, background, clients_waiting, Job, Outcome, Pools, Wait};
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};

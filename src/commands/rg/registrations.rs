@@ -132,9 +132,9 @@ impl Command for Unregister {
             [_, option] if is_word(option, "ABORTPENDING") => true,
             _ => return Outcome::Reply(Reply::error("ERR expected RG.UNREGISTER id [ABORTPENDING]")),
         };
-        let found = invocation.args().first().and_then(|id| find(id));
-        Outcome::Reply(match found {
-            Some(registration) if unregister(&invocation.held, &registration, abort_pending) => {
+        let id = invocation.args().first().and_then(|id| std::str::from_utf8(id).ok());
+        Outcome::Reply(match id {
+            Some(id) if unregister(&invocation.held, id, abort_pending) => {
                 invocation.replicate_as_is();
                 Reply::ok()
             }
