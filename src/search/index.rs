@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use engine::dict::suffix::Suffixed;
 use engine::index::{Arrival, Index, Snapshot};
 use engine::schema::{IndexOptions, Schema};
 use engine::text::Synonyms;
@@ -127,6 +128,7 @@ impl SearchIndex {
     }
 
     fn build(name: &[u8], definition: Definition, view: Arc<View>, documents: Index) -> Arc<Self> {
+        documents.keep_suffixes(Suffixed::of(&view.schema));
         Arc::new(Self {
             name: name.into(),
             definition,
@@ -162,6 +164,7 @@ impl SearchIndex {
 
     /// Replaces the view, under the server's lock: changes numbered from now on are read with it.
     pub fn set_view(&self, view: View) {
+        self.documents.keep_suffixes(Suffixed::of(&view.schema));
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(view);
     }
 

@@ -149,13 +149,11 @@ fn each(invocation: &Invocation<'_>, what: &str) -> Outcome {
     if ids.is_empty() {
         return Outcome::Reply(Reply::error(format!("ERR no registration to {what}")));
     }
-    let refused = ids.iter().find_map(|id| match find(id) {
-        None => Some(format!(
-            "Execution {} does not exists on shard {}",
-            String::from_utf8_lossy(id),
-            crate::redis::node_id()
-        )),
-        Some(registration) => Some(format!("Reader {} does not support {what}", registration.reader())),
+    let refused = ids.first().map(|id| match find(id) {
+        None => {
+            format!("Execution {} does not exists on shard {}", String::from_utf8_lossy(id), crate::redis::node_id())
+        }
+        Some(registration) => format!("Reader {} does not support {what}", registration.reader()),
     });
     Outcome::Reply(refused.map_or_else(Reply::ok, Reply::error))
 }
