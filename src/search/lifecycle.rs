@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::definition::{self, Created};
 use super::{registry, scan, SearchIndex};
-use crate::redis::{background, call, is_hash, key_count, replicate, Alarm, Held, Lane, Pools};
+use crate::redis::{background, call, is_hash, replicate, Alarm, Held, Lane, Pools};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
 
