@@ -1,7 +1,7 @@
 """What does a Python function cost, and what does everybody else notice of it?
 
 Latency of the smallest script with the warm pool on and off; calls a second of one script that shares
-its interpreter (SCOPE script) beside the same in Lua; and a KeysReader over 1,000,000 keys (N=) with
+its interpreter (SCOPE script), and of one that is registered (RG.TRIGGER), beside the same in Lua; and a KeysReader over 1,000,000 keys (N=) with
 PING beside it and the memory it took.
 
     make bench N=1000000            # or: .venv/bin/python benches/scripts.py
@@ -52,11 +52,16 @@ def warm_pool(report, server):
 def calls_a_second(report, server):
     client = server.client()
     client.set("x", "value")
+    get = "GB('CommandReader').map(lambda words: execute('GET', 'x')).register(trigger='{0}', mode='{0}')"
+    for mode in ("sync", "async_local"):
+        client.execute_command("RG.PYEXECUTE", get.format(mode))
     rows = []
     for name, requests, command in [
         ("Python, SCOPE script: nothing", 100_000, ("RG.PYEXECUTE", "1", "SCOPE", "script")),
         ("Python, SCOPE script: one GET", 100_000, ("RG.PYEXECUTE", "execute('GET', 'x')", "SCOPE", "script")),
         ("Python, SCOPE call: one GET", 1_000, ("RG.PYEXECUTE", "execute('GET', 'x')")),
+        ("RG.TRIGGER, sync: one GET", 100_000, ("RG.TRIGGER", "sync")),
+        ("RG.TRIGGER, async_local: one GET", 100_000, ("RG.TRIGGER", "async_local")),
         ("Lua: one GET", 100_000, ("EVAL", "return redis.call('GET', 'x')", "0")),
     ]:
         [row] = throughput(server.port, CLIENTS, requests, *command)

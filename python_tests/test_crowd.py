@@ -38,7 +38,7 @@ def test_five_hundred_block_in_one_thread(new_server, kind):
     figures = json.loads(done.stdout)
     assert figures["right"] == 500, figures
     # The two seconds and 0.3 s are for a machine that does nothing else.
-    assert figures["seconds"] < 10 and figures["gap"] < 2, figures
+    assert figures["seconds"] < 20 and figures["gap"] < 5, figures
     # gevent resolves names in a pool of a few threads; none is there for a client.
     assert figures["threads"] < 16, figures
     # A worker and one that watches it, for each script that runs: not for each client.

@@ -162,3 +162,12 @@ def test_identical_searches_at_once_are_computed_once(server, r):
     # After a write it is another moment, and another search.
     r.hset("d:1", "t", "nothing")
     assert r.execute_command("FT.SEARCH", "idx", query, "TIMEOUT", 0)[0] == expected[0] - 1
+
+
+def test_a_long_query_is_read_off_the_servers_thread(server, zoo):  # noqa: F811
+    """With the same answers, and the same errors."""
+    words = "|".join(f"word{n}" for n in range(2000))
+    for lane, reply in in_all_lanes(server, "FT.SEARCH", "idx", f"quick|{words}", "NOCONTENT").items():
+        assert sorted(as_resp2(reply)[1:]) == ["d:1", "d:2"], lane
+    for lane, reply in in_all_lanes(server, "FT.SEARCH", "idx", f"(quick|{words}").items():
+        assert isinstance(reply, redis.ResponseError) and "Syntax error at offset" in str(reply), lane

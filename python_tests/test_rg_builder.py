@@ -130,15 +130,15 @@ def test_keys_reader_reads_values(every_type):
     for record in found.values():
         assert set(record) == {"key", "value", "type", "event"} and record["event"] is None
     types = {key: record["type"] for key, record in found.items()}
-    # As in RedisGears: the type of a stream is unknown, and only these types have their value.
-    assert types.pop("stream") == "unknown"
     assert types.pop("binary") == "string"
     assert all(key == shown for key, shown in types.items())
     assert found["string"]["value"] == "text"
     assert found["binary"]["value"] == bytearray(b"\xff\x00")
     assert found["list"]["value"] == ["a", "b"]
     assert found["hash"]["value"] == {"f": "1", "g": "2"}
-    assert [found[key]["value"] for key in ("set", "zset", "stream")] == [None] * 3
+    assert found["set"]["value"] == {"m", "n"}
+    assert found["zset"]["value"] == {"x": 1.5, "y": 2.0}
+    assert found["stream"]["value"] == [["1-1", {"f": "v"}]]
 
 
 def test_keys_reader_without_values(every_type):

@@ -182,10 +182,6 @@ def test_a_step_may_create_executions(r):
     wait_until(lambda: executions(r) == {})
 
 
-def test_register_says_that_it_comes_later(r):
-    assert "register() is not available yet" in error(r, "GB().register()")
-
-
 # -- own options ----------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ mod config;
 mod coordination;
 pub mod gears;
 mod module;
+mod persistence;
 pub mod python;
 pub mod redis;
 pub mod reply;

@@ -148,6 +148,8 @@ pub static PYTHON_TICKER: Setting = Setting::new("python-ticker", Kind::Bool, 1,
 pub static PYTHON_OWN_HEAP: Setting = Setting::new("python-own-heap", Kind::Bool, 1, false);
 /// `python-preload-datetime`: import `datetime` in the main interpreter before any other does.
 pub static PYTHON_PRELOAD_DATETIME: Setting = Setting::new("python-preload-datetime", Kind::Bool, 1, false);
+/// `event-queue-bytes`: events that wait, for each registration; past it clients that write pause.
+pub static EVENT_QUEUE_BYTES: Setting = Setting::new("event-queue-bytes", Kind::Memory, 64 << 20, true);
 /// `pin-scripts`: keep Lua scripts that pass, and turn `EVALSHA` of a known one into `EVAL`.
 pub static PIN_SCRIPTS: Setting = Setting::new("pin-scripts", Kind::Bool, 0, true);
 /// `pin-scripts-memory`: bytes that kept scripts may take.
@@ -182,7 +184,7 @@ pub static LONG_COST: Setting = Setting::new("long-cost", Kind::Number { min: 1,
 pub static DEFAULT_DIALECT: Setting = Setting::new("default-dialect", Kind::Number { min: 1, max: 4 }, 1, true);
 
 /// All options, in the order in which they are documented.
-pub static ALL: [&Setting; 27] = [
+pub static ALL: [&Setting; 28] = [
     &SAFEMODE,
     &WORKERS,
     &QUEUE_LIMIT,
@@ -196,6 +198,7 @@ pub static ALL: [&Setting; 27] = [
     &PYTHON_TICKER,
     &PYTHON_OWN_HEAP,
     &PYTHON_PRELOAD_DATETIME,
+    &EVENT_QUEUE_BYTES,
     &PIN_SCRIPTS,
     &PIN_SCRIPTS_MEMORY,
     &INDEX_THREADS,

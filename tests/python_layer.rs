@@ -102,7 +102,7 @@ fn a_plan_is_announced_and_reads_keys_in_batches() {
     let plans = session.exec("GB('KeysReader', desc='d').map(lambda r: r).run('*', convertToStr=False)").unwrap();
     let created = session.host.created.lock().unwrap().clone();
     assert_eq!(plans[0].id, "0-1");
-    assert_eq!(plans[0].info, created[0]);
+    assert_eq!(*plans[0].info, created[0]);
     let step = |kind: &str| {
         let steps = &created[0].steps;
         steps.iter().any(|step: &StepInfo| step.kind == kind)

@@ -36,7 +36,7 @@ import queries
 
 # Backends say that they are alive so often; one that has said nothing for so long is given up.
 HEARTBEAT = 0.25
-SILENCE = 4 * HEARTBEAT
+SILENCE = 8 * HEARTBEAT
 # So long a request waits for a backend when there is none.
 NO_BACKEND = 5.0
 # So many backends may end over one request before it is taken for the cause.
@@ -166,7 +166,7 @@ class Api:
             identity, body = await self.back.recv_multipart()
             message = json.loads(body)
             if message["op"] == "bye":
-                await self.give_up(identity, "said good-bye")
+                await self.give_up("said good-bye", identity)
                 continue
             if identity in self.backends:
                 self.backends[identity].heard = time.monotonic()
@@ -214,14 +214,16 @@ class Api:
             await self.back.send_multipart([identity, message])
         except zmq.ZMQError as error:
             # ROUTER_MANDATORY: it is known at once that the connection is gone.
-            await self.give_up(identity, str(error))
+            await self.give_up(str(error), identity)
 
-    async def give_up(self, identity: bytes, why: str) -> None:
-        backend = self.backends.pop(identity, None)
-        if backend is None:
-            return
-        log.info("backend %s is given up: %s", identity.hex(), why)
-        for number in sorted(backend.asked):
+    async def give_up(self, why: str, *identities: bytes) -> None:
+        # All at once, so that none of them gets what the others were asked.
+        asked: set[int] = set()
+        for identity in identities:
+            if (backend := self.backends.pop(identity, None)) is not None:
+                log.info("backend %s is given up: %s", identity.hex(), why)
+                asked |= backend.asked
+        for number in sorted(asked):
             await self.assign(number)
 
     async def drop(self, number: int, error: Refused) -> None:
@@ -230,11 +232,16 @@ class Api:
 
     async def watch(self) -> None:
         """Gives up who is silent, and tells clients when there is nobody to ask."""
+        last = time.monotonic()
         while True:
             await asyncio.sleep(HEARTBEAT)
             now = time.monotonic()
-            for identity in [i for i, backend in self.backends.items() if now - backend.heard > SILENCE]:
-                await self.give_up(identity, f"silent for {SILENCE} s")
+            # That this process itself stood still (a busy machine) is not the backends' silence.
+            late, last = now - last - HEARTBEAT, now
+            for backend in self.backends.values():
+                backend.heard += late
+            silent = [identity for identity, backend in self.backends.items() if now - backend.heard > SILENCE]
+            await self.give_up(f"silent for {SILENCE} s", *silent)
             waiting = [number for number, request in self.requests.items() if request.backend is None]
             for number in waiting:
                 request = self.requests.get(number)

@@ -32,6 +32,7 @@ class Native(types.ModuleType):
     def __init__(self):
         super().__init__("_interlock")
         self.executions = []
+        self.registrations = []
         self.batches = []
         self.batches_read = 0
         self.opened = []
@@ -44,6 +45,10 @@ class Native(types.ModuleType):
     def create_execution(self, plan, reader, description, steps):
         self.executions.append((plan, reader, description, steps))
         return f"{'0' * 40}-{len(self.executions) - 1}"
+
+    def create_registration(self, plan, reader, description, steps, options):
+        self.registrations.append((plan, reader, description, steps, options))
+        return f"{'0' * 40}-{len(self.registrations)}"
 
     def open_keys(self, pattern, no_scan, read_value):
         self.opened.append((pattern, no_scan, read_value))
@@ -120,11 +125,12 @@ class Gears:
 
 @pytest.fixture
 def gears():
-    names = ("_interlock", "redisgears", "_interlock_pipeline", "_interlock_builder")
+    names = ("_interlock", "redisgears", "_interlock_pipeline", "_interlock_registration", "_interlock_builder")
     saved = {name: sys.modules.get(name) for name in names}
     native = sys.modules["_interlock"] = Native()
     redisgears = sys.modules["redisgears"] = redisgears_module(native)
     pipeline = load("_interlock_pipeline", LIB / "pipeline.py")
+    load("_interlock_registration", LIB / "registration.py")
     builder = load("_interlock_builder", LIB / "builder.py")
     yield Gears(native, redisgears, pipeline, builder)
     for name, module in saved.items():

@@ -67,10 +67,26 @@ def test_run_returns_a_future_that_says_what_is_missing(gears):
         future.__await__()
 
 
-def test_register_comes_later(gears):
-    for reader in ("KeysReader", "StreamReader", "CommandReader"):
-        with pytest.raises(gears.Error, match="register.. is not available yet"):
-            gears.GB(reader).register(prefix="*", mode="sync", trigger="x")
+def test_what_the_native_side_is_told_of_a_registration(gears):
+    builder = gears.GB("KeysReader", desc="about").map(lambda record: record)
+    assert builder.register("\udcffp*", mode="sync", eventTypes=["SET"], keyTypes=("string",)) == f"{'0' * 40}-1"
+    plan, reader, description, steps, options = gears.native.registrations[-1]
+    assert (reader, description, [step[0] for step in steps]) == ("KeysReader", "about", ["map", "map", "collect"])
+    assert dict(zip(options[::2], options[1::2])) == {
+        b"prefix": b"\xffp*", b"mode": b"sync", b"callbacks": [], b"eventTypes": [b"set"], b"keyTypes": [b"string"],
+        b"readValue": True, b"noScan": False,
+    }
+
+
+def test_a_registration_s_plan_runs_over_the_records_of_an_event(gears):
+    gears.GB("CommandReader").map(lambda words: len(words)).register(trigger="t", convertToStr=False)
+    plan = gears.native.registrations[-1][0]
+    assert gears.pipeline.run_plan(plan, [["t", "a"], ["t"]]) == ([2, 1], [])
+
+
+def test_streams_can_not_register_yet(gears):
+    with pytest.raises(gears.Error, match="given reader does not exists or does not support register"):
+        gears.GB("StreamReader").register("s")
 
 
 def test_the_command_reader_cannot_run(gears):

@@ -9,7 +9,6 @@
 //! over, deleted, expired, overwritten, renamed, flushed, swapped, its session gone), the waiting are judged anew
 //! by what is there then.
 
-mod bytes;
 mod line;
 mod lock;
 #[cfg(test)]

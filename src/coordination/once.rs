@@ -2,11 +2,11 @@
 //!
 //! `queued`, the seventh word, is what is known and waited for while nobody computes it.
 
-use super::bytes::{Reader, Writer};
 use super::line::{Line, Ticket};
 use super::rule::{Met, Moment, Request};
 use super::tokens::TOKENS;
 use super::waiting;
+use crate::persistence::bytes::{Reader, Writer};
 use crate::redis::{Expiry, Held, KeyType, KeyTypeHandle};
 use crate::reply::Reply;
 

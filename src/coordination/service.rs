@@ -98,7 +98,7 @@ pub(crate) fn meet<R: Waits>(invocation: &Invocation<'_>, key: &[u8], request: R
                 // between its reply and the server's delivery of it.
                 limit: None,
                 cancel: CancelToken::new(),
-                register: Box::new(move |reply| waiting::join(name, request, deadline, reply)),
+                register: Box::new(move |_, reply| waiting::join(name, request, deadline, reply)),
                 otherwise: Reply::Null,
             })
         }

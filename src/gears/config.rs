@@ -12,13 +12,21 @@ use crate::settings;
 /// Executions that are kept by id; 0 or less for no limit.
 pub static MAX_EXECUTIONS: AtomicI64 = AtomicI64::new(1000);
 
+/// Executions that have ended and are kept for each registration; 0 or less for none.
+pub static MAX_EXECUTIONS_PER_REGISTRATION: AtomicI64 = AtomicI64::new(100);
+
+/// The numbers that can be set.
+fn number(name: &[u8]) -> Option<&'static AtomicI64> {
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    match () {
+        () if is("MaxExecutions") => Some(&MAX_EXECUTIONS),
+        () if is("MaxExecutionsPerRegistration") => Some(&MAX_EXECUTIONS_PER_REGISTRATION),
+        () => None,
+    }
+}
+
 /// Keys that RedisGears 1.2 had, with its defaults, which have no effect yet here and so cannot be set.
-const FIXED: [(&str, i64); 4] = [
-    ("MaxExecutionsPerRegistration", 100),
-    ("ProfileExecutions", 0),
-    ("ExecutionMaxIdleTime", 5000),
-    ("SendMsgRetries", 3),
-];
+const FIXED: [(&str, i64); 3] = [("ProfileExecutions", 0), ("ExecutionMaxIdleTime", 5000), ("SendMsgRetries", 3)];
 
 /// The Python key that takes effect: whether errors carry a traceback.
 const ATTEMPT_TRACEBACK: &str = "PythonAttemptTraceback";
@@ -42,6 +50,7 @@ pub fn get(key: &[u8]) -> Reply {
     let fixed = FIXED.iter().chain(&PYTHON_FIXED).find(|(name, _)| name.as_bytes() == key);
     match (key, fixed) {
         (b"MaxExecutions", _) => Reply::Int(MAX_EXECUTIONS.load(Ordering::Relaxed)),
+        (b"MaxExecutionsPerRegistration", _) => Reply::Int(MAX_EXECUTIONS_PER_REGISTRATION.load(Ordering::Relaxed)),
         (b"ExecutionThreads", _) => Reply::Int(settings::PYTHON_WORKERS.get()),
         (b"Plugin", _) => Reply::Array(Vec::new()),
         (_, Some((_, value))) => Reply::Int(*value),
@@ -57,10 +66,10 @@ pub fn get(key: &[u8]) -> Reply {
 pub fn set(key: &[u8], value: &[u8]) -> Reply {
     let name = String::from_utf8_lossy(key).into_owned();
     let is = |known: &str| key.eq_ignore_ascii_case(known.as_bytes());
-    if is("MaxExecutions") {
+    if let Some(setting) = number(key) {
         return match String::from_utf8_lossy(value).parse() {
             Ok(number) => {
-                MAX_EXECUTIONS.store(number, Ordering::Relaxed);
+                setting.store(number, Ordering::Relaxed);
                 Reply::ok()
             }
             Err(_) => Reply::error(format!("(error) Failed setting config value {name}")),

@@ -68,7 +68,9 @@ pub struct Execution {
     /// `<node id>-<number>`.
     pub id: String,
     /// Its reader and steps.
-    pub plan: PlanInfo,
+    pub plan: Arc<PlanInfo>,
+    /// Whether an event of a registration started it.
+    pub registered: bool,
     /// What stops it.
     pub cancel: CancelToken,
     state: Mutex<State>,
@@ -179,11 +181,12 @@ impl Executions {
     }
 
     /// Adds a new execution; the oldest goes when there are more than `MaxExecutions`.
-    pub fn create(&self, plan: PlanInfo, cancel: CancelToken) -> Arc<Execution> {
+    pub fn create(&self, plan: Arc<PlanInfo>, cancel: CancelToken, registered: bool) -> Arc<Execution> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let execution = Arc::new(Execution {
             id: format!("{}-{number}", node_id()),
             plan,
+            registered,
             cancel,
             state: Mutex::new(State {
                 status: Status::Created,

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{config, executions, Execution};
-use crate::python::host::{Host, KeysRequest, LogLevel, PlanInfo, RecordSource};
-use crate::redis::{self, Door, Level};
+use super::{commit, config, executions, registrations, Execution, Session};
+use crate::python::host::{Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
+use crate::redis::{self, Door, Level, Slice};
 use crate::reply::Reply;
 use crate::sync::CancelToken;
 
@@ -16,11 +16,34 @@ pub(super) struct RunHost {
     /// What stops the executions that the script creates; they may outlive it.
     executions_cancel: CancelToken,
     created: Mutex<Vec<Arc<Execution>>>,
+    /// Whose script it is, while its body runs.
+    session: Option<Arc<Session>>,
+    /// The triggers that the script has registered so far.
+    triggers: Mutex<Vec<Vec<u8>>>,
+    /// What would write is passed over: it was done before, or is the primary's affair.
+    reading: bool,
 }
 
 impl RunHost {
     pub(super) fn new(door: Arc<Door>, executions_cancel: CancelToken) -> Self {
-        Self { door, executions_cancel, created: Mutex::default() }
+        Self {
+            door,
+            executions_cancel,
+            created: Mutex::default(),
+            session: None,
+            triggers: Mutex::default(),
+            reading: false,
+        }
+    }
+
+    /// The same, but commands that write are passed over.
+    pub(super) fn reading(self) -> Self {
+        Self { reading: true, ..self }
+    }
+
+    /// The same for the body of a session's script.
+    pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
+        Self { session: Some(Arc::clone(session)), ..self }
     }
 
     /// The executions created so far.
@@ -31,7 +54,14 @@ impl RunHost {
 
 impl Host for RunHost {
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
-        match self.door.errand(|slice| redis::call(slice.held(), &argv)) {
+        let run = |slice: &Slice<'_>| {
+            if self.reading {
+                redis::call_unless_write(slice.held(), &argv).unwrap_or(Reply::Null)
+            } else {
+                redis::call(slice.held(), &argv)
+            }
+        };
+        match self.door.errand(run) {
             Ok(Reply::Error(text)) => Err(text),
             Ok(reply) => Ok(reply),
             Err(denied) => Err(denied.to_string().into_bytes()),
@@ -74,9 +104,25 @@ impl Host for RunHost {
     }
 
     fn create_execution(&self, plan: &PlanInfo) -> Result<String, String> {
-        let execution = executions().create(plan.clone(), self.executions_cancel.clone());
+        let execution = executions().create(Arc::new(plan.clone()), self.executions_cancel.clone(), false);
         let id = execution.id.clone();
         self.created.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
         Ok(id)
+    }
+
+    fn create_registration(&self, plan: &PlanInfo, options: &Options) -> Result<String, String> {
+        let session = self.session.as_ref().ok_or("register() can only be called by the script itself")?;
+        if plan.reader == "CommandReader" {
+            let name = options.text("trigger");
+            let mut mine = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+            if mine.contains(&name) {
+                return Err("trigger already registered in this session".to_owned());
+            }
+            if !self.reading && commit::is_taken(session, &name) {
+                return Err(commit::TAKEN.to_owned());
+            }
+            mine.push(name);
+        }
+        Ok(registrations().next_id())
     }
 }

@@ -1,21 +1,48 @@
 //! What happens to a script? Sessions, executions, and what a script sees of the server.
 //!
-//! A script runs in an interpreter and may create executions (a reader, steps, results). The tables
-//! here are leaf locks: nothing waits while holding one.
+//! A script runs in an interpreter and may create executions (a reader, steps, results) and registrations (events that
+//! start executions). The tables here are leaf locks: nothing waits while holding one.
 
+pub mod cache;
+mod commit;
 pub mod config;
+mod durable;
+mod events;
 mod execution;
 mod host;
+mod queue;
 mod reader;
+mod registration;
+mod registrations;
 mod run;
 mod session;
+mod trigger;
 
+pub use commit::unregister;
+pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
+pub use registration::{KeyTrigger, Mode, Registration, Stats, Trigger};
+pub use registrations::{registrations, Registrations};
 pub use run::{run_script, stuck, ScriptRequest};
 pub(crate) use session::is_valid_id;
-pub use session::{sessions, Session, Sessions};
+pub use session::{sessions, Origin, Session, Sessions};
+pub use trigger::trigger;
 
 use std::sync::atomic::AtomicU64;
+
+use crate::redis::{observe, Loader};
+
+/// Listens to what happens to keys and to the data set, and has registrations saved.
+///
+/// # Errors
+/// What the server refused.
+pub fn register(loader: &Loader) -> Result<(), String> {
+    loader.watch_keys(events::WATCHER)?;
+    loader.aside::<durable::Sessions>()?;
+    loader.aside::<cache::Scripts>()?;
+    observe(durable::on_server_event);
+    Ok(())
+}
 
 /// Counters of the Python side, for `INFO` and `IL.STATS`.
 #[derive(Debug, Default)]

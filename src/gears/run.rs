@@ -2,13 +2,13 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
-use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
+use super::durable::Page;
 use super::host::RunHost;
-use super::{config, executions, Execution, Finished, Session, Status, COUNTERS};
-use crate::python::{self, Isolation, Plan, PlanOutcome, Run, Scope, Script, ScriptError, Want};
+use super::{commit, config, executions, sessions, Execution, Finished, Session, Status, COUNTERS};
+use crate::python::{self, Plan, PlanOutcome, Run, Scope, Script, ScriptError, Want};
 use crate::redis::{self, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -16,18 +16,8 @@ use crate::sync::{CancelToken, Stop};
 
 /// A script to run, as `RG.PYEXECUTE` was asked for it.
 pub struct ScriptRequest {
-    /// The source. Any bytes; Python says what it does not like.
-    pub source: Vec<u8>,
     /// Answer with the execution's id instead of its results.
     pub unblocking: bool,
-    /// Where it runs.
-    pub isolation: Isolation,
-    /// Whether it shares an interpreter with other calls of the same source.
-    pub by_script: bool,
-    /// How much memory it may allocate.
-    pub max_memory: Option<u64>,
-    /// How long an execution may take in the background.
-    pub limit: Option<Duration>,
     /// Its session.
     pub session: Arc<Session>,
 }
@@ -51,21 +41,18 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
     if let Some(stop) = lane.cancel().stopped() {
         return Reply::error(format!("ERR the script was not run: {stop}"));
     }
-    let scope = if request.by_script { Scope::Script(Sha1::digest(&request.source).into()) } else { Scope::Call };
-    let want = Want { isolation: request.isolation, scope, max_memory: request.max_memory };
-    let script = match python::registry()
-        .ok_or_else(|| "Python is not running".to_owned())
-        .and_then(|registry| registry.acquire(&want))
-    {
-        Ok(interpreter) => Arc::new(Script::new(interpreter)),
+    let session = &request.session;
+    let script = match new_script(session) {
+        Ok(script) => script,
         Err(error) => return Reply::error(format!("ERR no interpreter: {error}")),
     };
     // An execution in the background outlives its client, and has the time limit for itself.
     let background = request.unblocking && !lane.is_inline();
     let executions_cancel = if background { CancelToken::new() } else { lane.cancel().clone() };
-    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), executions_cancel.clone()));
-    let run = new_run(&host, lane.cancel().clone(), lane, request.max_memory);
-    let plans = match script.exec(run, &request.source) {
+    let host = RunHost::new(Arc::clone(lane.door()), executions_cancel.clone()).for_session(session);
+    let host = Arc::new(host);
+    let run = new_run(&host, lane.cancel().clone(), lane, session.origin.max_memory);
+    let plans = match script.exec(run, &session.origin.source) {
         // The end may come before the exception that stops a script does: in `join()` of a thread
         // that was stopped first.
         Ok(_) if lane.cancel().stopped().is_some() => {
@@ -79,26 +66,39 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
             return Reply::Error(text_of(error));
         }
     };
+    let (registered, plans): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(|plan| plan.registration.is_some());
+    let registers = !registered.is_empty();
+    if registers || session.replaces().is_some() {
+        if let Err(error) = put_in_force(session, registered, lane) {
+            forget(&host);
+            return Reply::error(error);
+        }
+    }
     let Some(plan) = plans.into_iter().next() else {
         return Reply::ok();
     };
     let Some(execution) = executions().get(&plan.id) else {
         return Reply::error("ERR the execution was dropped before it began (see MaxExecutions)");
     };
+    let max_memory = session.origin.max_memory;
     if !request.unblocking {
-        let reply = run_execution(&script, &plan, &execution, lane, request.max_memory).reply();
+        let finished = run_execution(&script, &plan, &execution, lane, max_memory);
+        if registers {
+            // The reply is that of the registration; the execution stays listed.
+            return Reply::ok();
+        }
         executions().remove(&execution.id);
-        return reply;
+        return finished.reply();
     }
-    let id = Reply::bulk(execution.id.clone());
+    let id = if registers { Reply::ok() } else { Reply::bulk(execution.id.clone()) };
     if !background {
-        run_execution(&script, &plan, &execution, lane, request.max_memory);
+        run_execution(&script, &plan, &execution, lane, max_memory);
         return id;
     }
-    let limit = request.limit;
+    let limit = session.origin.limit;
     let refused = redis::background(Pools::Python, lane.db(), executions_cancel.clone(), move |lane| {
         executions_cancel.set_limit(limit);
-        run_execution(&script, &plan, &execution, lane, request.max_memory);
+        run_execution(&script, &plan, &execution, lane, max_memory);
         drop(request.session);
     });
     match refused {
@@ -110,9 +110,54 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
     }
 }
 
+/// Runs the script of a page again, without its effects, and puts its registrations in force.
+///
+/// # Errors
+/// Why that is not possible.
+pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
+    let cancel = lane.cancel().clone();
+    cancel.set_limit(page.origin.limit);
+    let (id, description) = (Some(page.session.clone()), page.description.clone());
+    let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
+    let script = new_script(&session)?;
+    // What it creates is thrown away, and with it the token.
+    let host = RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session).reading();
+    let host = Arc::new(host);
+    let run = new_run(&host, cancel, lane, page.origin.max_memory);
+    let plans = script.exec(run, &page.origin.source);
+    // It ran when the script was sent.
+    forget(&host);
+    let mut registered = plans.map_err(text_of)?;
+    registered.retain(|plan| plan.registration.is_some());
+    let new = lane.slice(|slice| commit::restored(slice.held(), &session, page, registered));
+    for registration in new.map_err(|stop| stop.to_string())? {
+        commit::tell(&registration, lane, "onRegistered");
+    }
+    Ok(())
+}
+
+/// A script with an interpreter as the session wants it.
+fn new_script(session: &Session) -> Result<Arc<Script>, String> {
+    let origin = &session.origin;
+    let scope = if origin.by_script { Scope::Script(Sha1::digest(&origin.source).into()) } else { Scope::Call };
+    let want = Want { isolation: origin.isolation, scope, max_memory: origin.max_memory };
+    let registry = python::registry().ok_or_else(|| "Python is not running".to_owned())?;
+    Ok(Arc::new(Script::new(registry.acquire(&want)?)))
+}
+
+/// Commits what a script has registered, and tells the registrations.
+fn put_in_force(session: &Arc<Session>, registered: Vec<Plan>, lane: &mut Lane) -> Result<(), String> {
+    let committed = lane.slice(|slice| commit::commit(slice.held(), session, registered));
+    let new = committed.map_err(|stop| format!("ERR nothing was registered: {stop}"))??;
+    for registration in new {
+        commit::tell(&registration, lane, "onRegistered");
+    }
+    Ok(())
+}
+
 /// Runs one execution to its end, and the executions that its steps create after it.
 fn run_execution(
-    script: &Arc<Script>,
+    script: &Script,
     plan: &Plan,
     execution: &Arc<Execution>,
     lane: &mut Lane,
@@ -131,18 +176,22 @@ fn run_execution(
             count(stop);
         }
         execution.end(Status::Done, finished);
-        // Nobody waits for executions of steps: they are run, and dropped.
-        for nested in nested {
-            if let Some(inner) = executions().get(&nested.id) {
-                run_execution(script, &nested, &inner, lane, max_memory);
-                executions().remove(&inner.id);
-            }
-        }
+        run_nested(script, nested, lane, max_memory);
     }
     execution.snapshot().1
 }
 
-fn new_run(host: &Arc<RunHost>, cancel: CancelToken, lane: &Lane, max_memory: Option<u64>) -> Run {
+/// Runs the executions that steps created. Nobody waits for them: they are run, and dropped.
+pub(super) fn run_nested(script: &Script, plans: Vec<Plan>, lane: &mut Lane, max_memory: Option<u64>) {
+    for plan in plans {
+        if let Some(execution) = executions().get(&plan.id) {
+            run_execution(script, &plan, &execution, lane, max_memory);
+            executions().remove(&execution.id);
+        }
+    }
+}
+
+pub(super) fn new_run(host: &Arc<RunHost>, cancel: CancelToken, lane: &Lane, max_memory: Option<u64>) -> Run {
     let client = lane.client();
     let replaced = Replaced::default();
     Run {
@@ -204,7 +253,7 @@ fn forget(host: &RunHost) {
 }
 
 /// The error's text for the client; that of a stopped script says why it was stopped.
-fn text_of(error: ScriptError) -> Vec<u8> {
+pub(super) fn text_of(error: ScriptError) -> Vec<u8> {
     let Some(stop) = error.stop else {
         return error.text;
     };
@@ -223,7 +272,7 @@ fn text_of(error: ScriptError) -> Vec<u8> {
 /// How the exception that stops scripts is shown.
 const STOPPED: &[u8] = b"gears.forcestopped: the script was stopped";
 
-fn count(stop: Stop) {
+pub(super) fn count(stop: Stop) {
     let counter = if stop == Stop::TimedOut { &COUNTERS.timeouts } else { &COUNTERS.aborted };
     counter.fetch_add(1, Ordering::Relaxed);
 }

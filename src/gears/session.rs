@@ -1,15 +1,35 @@
 //! Which scripts are alive? Sessions: one to each script, for as long as anything of it lives.
+//!
+//! A session that upgrades or replaces another one takes its place only when its script has succeeded.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use once_cell::sync::Lazy;
 
+use crate::python::Isolation;
 use crate::sync::CancelToken;
 
-/// One script's session. Its owners are the script while it runs, and its executions until they end.
+/// The script of a session, and how it is run: enough to run it again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Origin {
+    /// The source. Any bytes; Python says what it does not like.
+    pub source: Vec<u8>,
+    /// Where it runs.
+    pub isolation: Isolation,
+    /// Whether it shares an interpreter with other calls of the same source.
+    pub by_script: bool,
+    /// How much memory it may allocate.
+    pub max_memory: Option<u64>,
+    /// How long the script, and each execution in the background, may take.
+    pub limit: Option<Duration>,
+}
+
+/// One script's session. Its owners are the script while it runs, its executions until they end, and its
+/// registrations.
 #[derive(Debug)]
 pub struct Session {
     /// Its id: the client's, or 40 random hex digits.
@@ -18,7 +38,23 @@ pub struct Session {
     pub description: Option<String>,
     /// What stops the script itself.
     pub cancel: CancelToken,
+    /// Its script.
+    pub origin: Origin,
     serial: u64,
+    /// The session whose place it takes when its script has succeeded.
+    replaces: Mutex<Option<Arc<Session>>>,
+}
+
+impl Session {
+    /// The session whose place it takes when its script has succeeded.
+    pub(super) fn replaces(&self) -> Option<Arc<Session>> {
+        self.replaces.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether they are the same.
+    pub(super) fn is(&self, other: &Session) -> bool {
+        self.serial == other.serial
+    }
 }
 
 impl Drop for Session {
@@ -27,13 +63,16 @@ impl Drop for Session {
         if live.get(&self.id).is_some_and(|entry| entry.serial == self.serial) {
             live.remove(&self.id);
         }
-        SESSIONS.replaced().retain(|entry| entry.serial != self.serial);
+        drop(live);
+        SESSIONS.aside().retain(|entry| entry.serial != self.serial);
     }
 }
 
 #[derive(Debug)]
 struct Entry {
     serial: u64,
+    /// Its script still runs: it waits for the place of another session.
+    upcoming: bool,
     session: std::sync::Weak<Session>,
 }
 
@@ -41,8 +80,9 @@ struct Entry {
 #[derive(Debug, Default)]
 pub struct Sessions {
     live: Mutex<BTreeMap<String, Entry>>,
-    /// Sessions whose id went to an upgrade while something of them still runs.
-    replaced: Mutex<Vec<Entry>>,
+    /// Sessions without a place of their own: whose id went to another one while something of them still runs, and
+    /// those whose script runs and may take over an id.
+    aside: Mutex<Vec<Entry>>,
     next: AtomicU64,
 }
 
@@ -58,11 +98,12 @@ impl Sessions {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replaced(&self) -> MutexGuard<'_, Vec<Entry>> {
-        self.replaced.lock().unwrap_or_else(PoisonError::into_inner)
+    fn aside(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a session. `upgrade` lets it take over its id; `replace` names another session that must be there.
+    /// Opens a session. `upgrade` lets it take over its id; `replace` names another session that must be there. Either
+    /// happens with [`Sessions::settle`].
     ///
     /// # Errors
     /// The text for the client.
@@ -72,41 +113,73 @@ impl Sessions {
         description: Option<String>,
         upgrade: bool,
         replace: Option<&str>,
+        origin: Origin,
         cancel: CancelToken,
     ) -> Result<Arc<Session>, String> {
         let id = id.unwrap_or_else(random_id);
         let mut live = self.live();
-        if let Some(old) = replace {
-            if live.contains_key(&id) {
-                return Err(format!("Can not replace an existing session {id} with {old}"));
+        let known = |id: &str| live.get(id).and_then(|entry| entry.session.upgrade());
+        let (same, old) = (known(&id), replace.map(known));
+        let old = match (same, old) {
+            // The owners that were found are dropped after the lock.
+            (Some(_same), Some(_)) => {
+                drop(live);
+                return Err(format!("Can not replace an existing session {id} with {}", replace.unwrap_or_default()));
             }
-            let Some(entry) = live.remove(old) else {
+            (None, Some(None)) => {
+                let old = replace.unwrap_or_default();
                 return Err(format!("Can not replace with {old}, session does not exists."));
-            };
-            self.replaced().push(entry);
-        } else if live.get(&id).is_some_and(|entry| entry.session.strong_count() > 0) {
-            if !upgrade {
+            }
+            (None, Some(old)) => old,
+            (Some(_same), None) if !upgrade => {
+                drop(live);
                 return Err(format!("Session {id} already exists"));
             }
-            self.replaced().extend(live.remove(&id));
-        }
+            (same, None) => same,
+        };
         let serial = self.next.fetch_add(1, Ordering::Relaxed);
-        let session = Arc::new(Session { id: id.clone(), description, cancel, serial });
-        live.insert(id, Entry { serial, session: Arc::downgrade(&session) });
+        let upcoming = old.as_ref().is_some_and(|old| old.id == id);
+        let replaces = Mutex::new(old);
+        let session = Arc::new(Session { id: id.clone(), description, cancel, origin, serial, replaces });
+        let entry = Entry { serial, upcoming, session: Arc::downgrade(&session) };
+        if upcoming {
+            self.aside().push(entry);
+        } else {
+            live.insert(id, entry);
+        }
         Ok(session)
     }
 
-    /// The session of this id.
+    /// A session's script has succeeded: the session has its place now. Returns the one that had it before.
+    pub(super) fn settle(&self, session: &Session) -> Option<Arc<Session>> {
+        let old = session.replaces.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        let (mut live, mut aside) = (self.live(), self.aside());
+        if live.get(&old.id).is_some_and(|entry| entry.serial == old.serial) {
+            aside.extend(live.remove(&old.id));
+        }
+        if let Some(at) = aside.iter().position(|entry| entry.serial == session.serial) {
+            let mine = Entry { upcoming: false, ..aside.swap_remove(at) };
+            // Another upgrade of the same id may have been faster.
+            aside.extend(live.insert(session.id.clone(), mine));
+        }
+        Some(old)
+    }
+
+    /// The session of this id; while an upgrade of it runs, the upgrade.
     pub fn get(&self, id: &str) -> Option<Arc<Session>> {
-        let found = self.live().get(id).and_then(|entry| entry.session.upgrade());
-        found
+        let mut found: Vec<Arc<Session>> = {
+            let aside = self.aside();
+            aside.iter().filter(|entry| entry.upcoming).filter_map(|entry| entry.session.upgrade()).collect()
+        };
+        found.extend(self.live().get(id).and_then(|entry| entry.session.upgrade()));
+        found.into_iter().find(|session| session.id == id)
     }
 
     /// All live sessions by id; with `replaced` those that lost their id to an upgrade instead.
     pub fn all(&self, replaced: bool) -> Vec<Arc<Session>> {
         // Collected first: dropping the last owner here would take these locks again.
         let found: Vec<Arc<Session>> = if replaced {
-            self.replaced().iter().filter_map(|entry| entry.session.upgrade()).collect()
+            self.aside().iter().filter(|entry| !entry.upcoming).filter_map(|entry| entry.session.upgrade()).collect()
         } else {
             self.live().values().filter_map(|entry| entry.session.upgrade()).collect()
         };

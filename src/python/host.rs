@@ -52,6 +52,54 @@ pub trait Host: Send + Sync {
 
     /// Registers an execution that the script's `run()` created, and returns its id. Never waits.
     fn create_execution(&self, plan: &PlanInfo) -> Result<String, String>;
+
+    /// Notes a registration that the script's `register()` asks for, and returns its id. Never waits. It becomes
+    /// active when the script has ended without an error.
+    fn create_registration(&self, _plan: &PlanInfo, _options: &Options) -> Result<String, String> {
+        Err("nothing can be registered here".to_owned())
+    }
+}
+
+/// What `register()` was given: names and values, already checked.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Options(pub Vec<(Vec<u8>, Reply)>);
+
+impl Options {
+    fn get(&self, name: &str) -> Option<&Reply> {
+        self.0.iter().find(|(known, _)| known == name.as_bytes()).map(|(_, value)| value)
+    }
+
+    /// A text; empty if it was not given.
+    pub fn text(&self, name: &str) -> Vec<u8> {
+        match self.get(name) {
+            Some(Reply::Bulk(text)) => text.clone(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A number; 0 if it was not given.
+    pub fn number(&self, name: &str) -> i64 {
+        match self.get(name) {
+            Some(Reply::Int(number)) => *number,
+            _ => 0,
+        }
+    }
+
+    /// A truth value; false if it was not given.
+    pub fn flag(&self, name: &str) -> bool {
+        self.number(name) != 0
+    }
+
+    /// A list of texts, if it was given.
+    pub fn texts(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+        let Some(Reply::Array(items)) = self.get(name) else { return None };
+        Some(
+            items
+                .iter()
+                .filter_map(|item| if let Reply::Bulk(text) = item { Some(text.clone()) } else { None })
+                .collect(),
+        )
+    }
 }
 
 /// Which keys a KeysReader reads, and what of them.

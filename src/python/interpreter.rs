@@ -86,8 +86,10 @@ pub(crate) struct Objects {
     pub(crate) template: Stored,
     /// `describe(type, value, traceback, with_traceback)`: the text of an exception.
     pub(crate) describe: Stored,
-    /// `run_plan(plan)`: `(results, errors)`.
+    /// `run_plan(plan, event=None)`: `(results, errors)`.
     pub(crate) run_plan: Stored,
+    /// `call_option(plan, name)`: calls a function that a registration was given.
+    pub(crate) call_option: Stored,
     /// `farewell()`: what a module registered to be called at the end.
     pub(crate) farewell: Stored,
     /// `settle()`: puts right what an interrupt may have left behind in the calling thread.

@@ -9,7 +9,7 @@ use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::ffi::{self, Attached, Object, PyResult, Stored};
-use super::host::PlanInfo;
+use super::host::{Options, PlanInfo};
 use super::interpreter::{Discarded, Interpreter, Isolation};
 use super::run::{Run, RunState};
 use crate::reply::Reply;
@@ -27,12 +27,14 @@ pub struct ScriptError {
     pub stop: Option<Stop>,
 }
 
-/// An execution that a script's `run()` asked for.
+/// What a script's `run()` or `register()` asked for.
 pub struct Plan {
-    /// The execution's id, from the host.
+    /// The id of the execution or of the registration, from the host.
     pub id: String,
     /// What the server shows of it.
-    pub info: PlanInfo,
+    pub info: Arc<PlanInfo>,
+    /// What `register()` was given; `None` for `run()`.
+    pub registration: Option<Options>,
     object: Option<Stored>,
     globals: Arc<Globals>,
 }
@@ -76,8 +78,19 @@ impl fmt::Debug for Script {
 }
 
 impl Plan {
-    pub(crate) fn new(id: String, info: PlanInfo, object: Stored, globals: Arc<Globals>) -> Self {
-        Self { id, info, object: Some(object), globals }
+    pub(crate) fn new(
+        id: String,
+        info: PlanInfo,
+        registration: Option<Options>,
+        object: Stored,
+        globals: Arc<Globals>,
+    ) -> Self {
+        Self { id, info: Arc::new(info), registration, object: Some(object), globals }
+    }
+
+    /// The script whose plan it is.
+    pub fn script(&self) -> Script {
+        Script { globals: self.globals.clone() }
     }
 
     /// The interpreter that it must run in.
@@ -154,6 +167,52 @@ impl Script {
             state.core.lift_limit();
             Ok(outcome(attached, &pair))
         })
+    }
+
+    /// Executes a registration's plan once for each of `events` (each an array of records), in order, without giving
+    /// the interpreter up in between. `begin` is asked before each (`false` ends it) and `end` told what came of it; both
+    /// with the GIL held, so they wait for nothing. Returns the plans that the steps created.
+    ///
+    /// # Errors
+    /// What ended the run: the event that was begun last did not end.
+    pub fn run_events<'e>(
+        &self,
+        run: Run,
+        plan: &Plan,
+        events: impl Iterator<Item = &'e Reply>,
+        mut begin: impl FnMut() -> bool,
+        mut end: impl FnMut(PlanOutcome),
+    ) -> Result<Vec<Plan>, ScriptError> {
+        let ((), plans) = self.perform(run, |attached, state| {
+            let Some(object) = &plan.object else { return Ok(()) };
+            let object = object.get(attached);
+            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
+            for event in events {
+                if !begin() {
+                    break;
+                }
+                let records = ffi::to_python(attached, event)?;
+                let pair = run_plan.call(attached, &[&object, &records])?;
+                state.core.lift_limit();
+                end(outcome(attached, &pair));
+            }
+            Ok(())
+        })?;
+        Ok(plans)
+    }
+
+    /// Calls the function that a registration was given as `name` (`onRegistered`, `onUnregistered`), if any.
+    ///
+    /// # Errors
+    /// The exception that ended it.
+    pub fn call_option(&self, run: Run, plan: &Plan, name: &str) -> Result<(), ScriptError> {
+        self.perform(run, |attached, _| {
+            let Some(object) = &plan.object else { return Ok(()) };
+            let (object, name) = (object.get(attached), ffi::text(attached, name.as_bytes())?);
+            let call_option = self.interpreter().core().objects().call_option.get(attached);
+            call_option.call(attached, &[&object, &name]).map(drop)
+        })
+        .map(drop)
     }
 
     fn globals<'a>(&self, attached: &'a Attached<'_>) -> PyResult<Object<'a>> {

@@ -1,7 +1,7 @@
 //! How does the module run a server command?
 
 use std::cell::Cell;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::raw::c_char;
 
 use redis_module::raw;
@@ -40,6 +40,21 @@ pub type Args = [Vec<u8>];
 /// Runs a command with full rights on the context's database, and replicates its effects. An error reply comes back as
 /// [`Reply::Error`], also for an unknown command or a wrong number of arguments.
 pub fn call(held: &Held<'_>, argv: &Args) -> Reply {
+    call_with(held, argv, c"!E3v")
+}
+
+/// Runs a command that does not write; `None` for one that would.
+pub fn call_unless_write(held: &Held<'_>, argv: &Args) -> Option<Reply> {
+    match call_with(held, argv, c"W!E3v") {
+        // The server has no code for it.
+        Reply::Error(text) if String::from_utf8_lossy(&text).contains("was called while write is not allowed") => None,
+        reply => Some(reply),
+    }
+}
+
+/// `!` replicates, `E` returns errors as replies, `3` keeps RESP3 types apart, `W` refuses to write, `v` takes an array
+/// and its length.
+fn call_with(held: &Held<'_>, argv: &Args, format: &CStr) -> Reply {
     let Some((name, args)) = argv.split_first() else {
         return Reply::error("ERR empty command");
     };
@@ -48,15 +63,14 @@ pub fn call(held: &Held<'_>, argv: &Args) -> Reply {
     };
     let _calling = Calling::begin();
     // SAFETY: the lock is held. The strings are made and freed here, the reply is read and freed
-    // before the context can go away. `!` replicates, `E` returns errors as replies, `3` keeps
-    // RESP3 types apart, `v` takes an array and its length.
+    // before the context can go away.
     unsafe {
         let mut strings: Vec<*mut raw::RedisModuleString> = args
             .iter()
             .map(|arg| api!(RedisModule_CreateString(std::ptr::null_mut(), arg.as_ptr().cast::<c_char>(), arg.len())))
             .collect();
         let reply =
-            api!(RedisModule_Call(held.ctx(), name.as_ptr(), c"!E3v".as_ptr(), strings.as_mut_ptr(), strings.len()));
+            api!(RedisModule_Call(held.ctx(), name.as_ptr(), format.as_ptr(), strings.as_mut_ptr(), strings.len()));
         for string in strings {
             api!(RedisModule_FreeString(std::ptr::null_mut(), string));
         }

@@ -25,7 +25,7 @@ pub enum Outcome {
     Reply(Reply),
     /// Run a job and answer with what it returns.
     Job(Job),
-    /// Run a job at once on the main thread: it is known to be far shorter than a slice.
+    /// Run a job at once on the main thread: it is known to be far shorter than a slice, or must be atomic.
     Now(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
@@ -52,7 +52,7 @@ pub struct Wait {
     /// Told when the client times out or goes.
     pub cancel: CancelToken,
     /// Takes over the duty to answer.
-    pub register: Box<dyn FnOnce(BlockedReply) + Send>,
+    pub register: Box<dyn FnOnce(&Held<'_>, BlockedReply) + Send>,
     /// What to answer where the client may not be blocked.
     pub otherwise: Reply,
 }
@@ -226,7 +226,7 @@ pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
         Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
-            (wait.register)(blocked);
+            (wait.register)(&invocation.held, blocked);
         }
         Outcome::Wait(wait) => answer(&invocation.held, &wait.otherwise),
     }
@@ -254,6 +254,11 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
     });
     // The job was dropped with the duty to answer: the client has its error.
     let _ = refused;
+}
+
+/// Runs `work` here and now, under the lock that the caller holds.
+pub fn at_once<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut Lane) -> R) -> R {
+    work(&mut Lane::inline(held, cancel))
 }
 
 fn inline(job: Job, invocation: &Invocation<'_>) {

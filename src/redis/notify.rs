@@ -4,7 +4,7 @@
 //! depend on `notify-keyspace-events`. The thread is the one that holds the lock: not always the main one.
 
 use std::ffi::CStr;
-use std::os::raw::{c_char, c_int};
+use std::os::raw::{c_char, c_int, c_void};
 
 use once_cell::sync::OnceCell;
 use redis_module::raw;
@@ -29,9 +29,16 @@ pub struct KeyWatcher {
     pub wanted: fn() -> bool,
     /// Told under the lock, inside the server's own work: it may read keys but neither write nor wait.
     pub changed: fn(&Held<'_>, &KeyEvent<'_>),
+    /// Told too of keys that were read and are not there.
+    pub misses: bool,
 }
 
-static WATCHER: OnceCell<KeyWatcher> = OnceCell::new();
+/// Each watcher has a subscription of its own: the server does not tell a subscription of what its own callback does,
+/// but the others must know.
+static WATCHERS: [OnceCell<KeyWatcher>; 2] = [OnceCell::new(), OnceCell::new()];
+
+/// The callback of each.
+const CALLBACKS: [raw::RedisModuleNotificationFunc; WATCHERS.len()] = [Some(on_event::<0>), Some(on_event::<1>)];
 
 /// Everything that may make a key a hash, change one or end it. Keys that are loaded are left out: they are
 /// looked through when the loading has ended.
@@ -49,27 +56,29 @@ const CLASSES: c_int = raw::REDISMODULE_NOTIFY_GENERIC
 /// Subscribes.
 ///
 /// # Errors
-/// When the server refuses, or somebody watches already.
+/// When the server refuses, or there are more watchers than places.
 ///
 /// # Safety
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn watch(ctx: *mut raw::RedisModuleCtx, watcher: KeyWatcher) -> Result<(), String> {
-    WATCHER.set(watcher).map_err(|_| "keys are watched already".to_owned())?;
+    let free = WATCHERS.iter().zip(CALLBACKS).find(|(place, _)| place.set(watcher).is_ok());
+    let (_, callback) = free.ok_or_else(|| "more watch keys than were provided for".to_owned())?;
+    let classes = if watcher.misses { CLASSES | raw::REDISMODULE_NOTIFY_KEY_MISS as c_int } else { CLASSES };
     // SAFETY: the caller's promise.
-    let code = unsafe { api!(RedisModule_SubscribeToKeyspaceEvents(ctx, CLASSES, Some(on_event))) };
+    let code = unsafe { api!(RedisModule_SubscribeToKeyspaceEvents(ctx, classes, callback)) };
     if code != raw::REDISMODULE_OK as c_int {
         return Err("the server refused to tell of changed keys".to_owned());
     }
     Ok(())
 }
 
-unsafe extern "C" fn on_event(
+unsafe extern "C" fn on_event<const WATCHER: usize>(
     ctx: *mut raw::RedisModuleCtx,
     _class: c_int,
     event: *const c_char,
     key: *mut raw::RedisModuleString,
 ) -> c_int {
-    if let Some(watcher) = WATCHER.get().filter(|watcher| (watcher.wanted)()) {
+    if let Some(watcher) = WATCHERS[WATCHER].get().filter(|watcher| (watcher.wanted)()) {
         guarded(|| {
             // SAFETY: the lock is held during the callback, whose context and strings are valid as long.
             let (held, name, key) = unsafe { (Held::new(ctx), CStr::from_ptr(event).to_bytes(), bytes_of(key)) };
@@ -77,4 +86,32 @@ unsafe extern "C" fn on_event(
         });
     }
     raw::REDISMODULE_OK as c_int
+}
+
+/// Runs `work` after the command that is being notified of, atomically with it: it may write. Servers before Redis 7.2
+/// have no such moment; there it runs at once.
+pub fn after_notification(held: &Held<'_>, work: impl FnOnce(&Held<'_>) + 'static) {
+    type Work = Box<dyn FnOnce(&Held<'_>)>;
+    unsafe extern "C" fn run(ctx: *mut raw::RedisModuleCtx, data: *mut c_void) {
+        // SAFETY: the slot that was leaked below, which `free` takes back after this.
+        let work = unsafe { (*data.cast::<Option<Work>>()).take() };
+        // SAFETY: the lock is held during the callback, and its context valid.
+        let held = unsafe { Held::new(ctx) };
+        guarded(|| work.map(|work| work(&held)));
+    }
+    unsafe extern "C" fn free(data: *mut c_void) {
+        // SAFETY: the box that was leaked below, once.
+        guarded(|| drop(unsafe { Box::from_raw(data.cast::<Option<Work>>()) }));
+    }
+    // SAFETY: the pointer was written by the server's init call.
+    let Some(add) = (unsafe { raw::RedisModule_AddPostNotificationJob }) else {
+        return work(held);
+    };
+    let slot = Box::into_raw(Box::new(Some(Box::new(work) as Work)));
+    // SAFETY: the lock is held; the server takes the slot over, or refuses it while it loads and on a replica.
+    unsafe {
+        if add(held.ctx(), Some(run), slot.cast(), Some(free)) != raw::REDISMODULE_OK as c_int {
+            drop(Box::from_raw(slot));
+        }
+    }
 }

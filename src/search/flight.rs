@@ -70,7 +70,7 @@ pub fn board(key: Key, pool: Pools, run: impl FnOnce(&mut Lane) -> Reply + Send 
         // That one of those who wait has gone must not stop the others' work.
         cancel: CancelToken::new(),
         otherwise: Reply::error("ERR the client can't be blocked here"),
-        register: Box::new(move |client| {
+        register: Box::new(move |_, client| {
             flight.join(client);
             if known.is_none() {
                 flight.begin(pool, run);

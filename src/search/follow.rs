@@ -11,7 +11,7 @@ use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
 
 /// What the server is to tell us.
-pub(super) const WATCHER: KeyWatcher = KeyWatcher { wanted: registry::any, changed };
+pub(super) const WATCHER: KeyWatcher = KeyWatcher { wanted: registry::any, changed, misses: false };
 
 /// The events after which the key of this name is not there any more.
 const GONE: [&[u8]; 5] = [b"del", b"expired", b"evicted", b"rename_from", b"move_from"];

@@ -4,7 +4,7 @@
 //! last change is taken. What follows may happen anywhere: waiting until that change is applied, matching
 //! and ranking over the snapshot without any lock, and reading the rows of the page in slices.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use engine::collect::{Found, Hit};
 use engine::columns::SortValue;
 use engine::cursor::budget::{Budget, Stop as Ended};
 use engine::cursor::profile::Profile;
-use engine::index::{Arrival, Snapshot};
+use engine::index::Arrival;
 
 use super::flight::Key;
 use super::load::{in_documents, Loaded, Loader, Reader};
@@ -22,7 +22,7 @@ use super::plan::{Plan, Ranking};
 use super::request::Request;
 use super::rows::Answer;
 use super::snippets::Snippets;
-use super::{cost, registry, SearchIndex, COUNTERS};
+use super::{cost, registry, SearchIndex, View, COUNTERS};
 use crate::redis::{read_fields, Held, KeyAccess, Lane};
 use crate::settings;
 use crate::sync::{CancelToken, Stop};
@@ -31,7 +31,9 @@ use crate::sync::{CancelToken, Stop};
 pub struct Search {
     index: Arc<SearchIndex>,
     request: Request,
-    plan: Plan,
+    view: Arc<View>,
+    /// Made when it is first needed.
+    plan: OnceCell<Plan>,
     arrival: Arrival,
     deadline: Option<Instant>,
     reader: Reader,
@@ -107,6 +109,9 @@ const ON_TIMEOUT_FAIL: i64 = 1;
 /// How often documents that have to be left out are replaced by the next best.
 const REPLACEMENTS: usize = 4;
 
+/// Bytes of a query up to which it is read on the main thread, so that its errors are answered at once.
+const SHORT_QUERY: usize = 4 << 10;
+
 /// Pages that are small enough to be read on the main thread.
 const SMALL_PAGE: usize = 32;
 
@@ -123,21 +128,33 @@ impl Search {
         profile: bool,
     ) -> Result<Self, String> {
         let index = registry::find(held, index).ok_or_else(|| Failure::no_index(index).to_string())?;
-        let begun = Instant::now();
-        let plan = Plan::new(&request, index.view())?;
-        let planning = begun.elapsed();
+        let view = index.view();
         let deadline = request.timeout.and_then(|limit| Instant::now().checked_add(limit));
         let reader = user.filter(|user| !KeyAccess::of(held, Some(user)).is_ok_and(|access| access.reads_everything()));
         index.note_dialect(u8::try_from(request.dialect.number()).unwrap_or(1));
         let arrival = index.documents().arrive();
-        let report = profile.then(|| RefCell::new(Report { planning, ..Report::default() }));
-        Ok(Self { index, request, plan, arrival, deadline, reader, report })
+        let report = profile.then(RefCell::default);
+        let search = Self { index, request, view, plan: OnceCell::new(), arrival, deadline, reader, report };
+        if search.request.query.len() <= SHORT_QUERY {
+            search.plan().map_err(|failure| failure.to_string())?;
+        }
+        Ok(search)
+    }
+
+    /// What the request means in the index. Of a long query that is found out where it runs.
+    fn plan(&self) -> Result<&Plan, Failure> {
+        if let Some(plan) = self.plan.get() {
+            return Ok(plan);
+        }
+        let make = || Plan::new(&self.request, Arc::clone(&self.view));
+        let plan = self.measure(make, |report, time, _| report.planning = time).map_err(Failure::Refused)?;
+        Ok(self.plan.get_or_init(|| plan))
     }
 
     /// What makes it the same as another search that is under way.
     pub fn key(&self, words: &[&[u8]], user: Option<String>, is_resp3: bool) -> Key {
         Key {
-            places: (Arc::as_ptr(&self.index) as usize, Arc::as_ptr(&self.plan.view) as usize),
+            places: (Arc::as_ptr(&self.index) as usize, Arc::as_ptr(&self.view) as usize),
             seq: self.arrival.seq(),
             words: words.iter().map(|word| word.to_vec()).collect(),
             user,
@@ -149,8 +166,9 @@ impl Search {
     pub fn weight(&self) -> Weight {
         let (trifle, long) = (settings::INLINE_COST.get().unsigned_abs(), settings::LONG_COST.get().unsigned_abs());
         let Some(snapshot) = self.index.documents().snapshot(&self.arrival) else { return Weight::Usual };
-        let cost = match self.plan.ranking {
-            Ranking::Engine(_) => cost::estimate(&snapshot, &self.plan.node),
+        let Some(plan) = self.plan.get() else { return Weight::Usual };
+        let cost = match plan.ranking {
+            Ranking::Engine(_) => cost::estimate(&snapshot, &plan.node),
             Ranking::Stored { .. } => u64::MAX,
         };
         if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
@@ -195,6 +213,7 @@ impl Search {
     }
 
     fn answer(&self, lane: &mut Lane) -> Result<Answer, Failure> {
+        let plan = self.plan()?;
         let taken = self.measure(
             || self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline),
             |report, time, _| report.waiting = time,
@@ -205,19 +224,19 @@ impl Search {
         let loader = Loader {
             index: &self.index,
             snapshot: &snapshot,
-            plan: &self.plan,
+            plan,
             reader: &self.reader,
-            snippets: Snippets::new(&self.request, &self.plan),
+            snippets: Snippets::new(&self.request, plan),
             deadline: self.deadline,
         };
-        match &self.plan.ranking {
+        match &plan.ranking {
             Ranking::Engine(order) => self.ranked(lane, &loader, *order),
             Ranking::Stored { identifier, descending } => self.by_stored(lane, &loader, identifier, *descending),
         }
     }
 
     /// Finds the first `count` matches.
-    fn find(&self, snapshot: &Snapshot, order: Order, count: usize, cancel: &CancelToken) -> Result<Found, Failure> {
+    fn find(&self, loader: &Loader<'_>, order: Order, count: usize, cancel: &CancelToken) -> Result<Found, Failure> {
         let ask = || {
             if cancel.stopped().is_some() || self.index.is_dropped() {
                 Some(Ended::Cancelled)
@@ -230,7 +249,7 @@ impl Search {
             order,
             scores: self.request.scores,
             explain: self.request.explain,
-            ..Wanted::best(&self.plan.node, self.request.scorer, count)
+            ..Wanted::best(&loader.plan.node, self.request.scorer, count)
         };
         let budget = Budget::new(&ask);
         let found = if self.report.is_some() {
@@ -239,9 +258,9 @@ impl Search {
                 report.ranked += found.hits.len() as u64;
                 report.clauses = clauses.clone();
             };
-            self.measure(|| profile(snapshot, &wanted, &budget), note).0
+            self.measure(|| profile(loader.snapshot, &wanted, &budget), note).0
         } else {
-            search(snapshot, &wanted, &budget)
+            search(loader.snapshot, &wanted, &budget)
         };
         cancel.check().map_err(Failure::Stopped)?;
         if self.index.is_dropped() {
@@ -259,7 +278,7 @@ impl Search {
         let (offset, count) = (self.request.offset, self.request.count);
         let cancel = lane.cancel().clone();
         let mut wanted = if count == 0 { 0 } else { offset.saturating_add(count) };
-        let mut found = self.find(loader.snapshot, order, wanted, &cancel)?;
+        let mut found = self.find(loader, order, wanted, &cancel)?;
         let mut answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
         let mut seen = offset;
         for _ in 0..=REPLACEMENTS {
@@ -274,7 +293,7 @@ impl Search {
             }
             // More than are missing: where one document has changed others have too.
             wanted = seen.saturating_add(missing.saturating_mul(2));
-            found = self.find(loader.snapshot, order, wanted, &cancel)?;
+            found = self.find(loader, order, wanted, &cancel)?;
             answer.partial |= found.stopped.is_some();
         }
         Ok(answer)
@@ -291,7 +310,7 @@ impl Search {
         let cancel = lane.cancel().clone();
         let most = settings::MAX_SEARCH_RESULTS.count();
         let wanted = if self.request.count == 0 { 0 } else { most };
-        let found = self.find(loader.snapshot, Order::Score, wanted, &cancel)?;
+        let found = self.find(loader, Order::Score, wanted, &cancel)?;
         let mut answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
         let mut hits = found.hits;
         if !read_sort_values(lane, loader, identifier, &mut hits)? {

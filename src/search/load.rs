@@ -5,7 +5,7 @@
 //! now, and shown so if it still matches. What does not match any more, has expired or was deleted,
 //! and what the user may not read, is left out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use engine::collect::Hit;
 use engine::index::Snapshot;
@@ -15,6 +15,7 @@ use super::rows::{Field, Row};
 use super::snippets::Snippets;
 use super::{recheck, Failure, Fields, SearchIndex, COUNTERS};
 use crate::redis::{read_fields, read_hash, Held, KeyAccess, Lane, Slice};
+use crate::settings;
 use crate::sync::CancelToken;
 
 /// Who reads: the name of a user whose rights must be asked for.
@@ -98,6 +99,7 @@ impl Loader<'_> {
             return Err(Failure::no_index(self.index.name()));
         }
         let access = KeyAccess::of(held, self.reader.as_deref()).map_err(Failure::Refused)?;
+        let end = Instant::now() + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
         // Numbers are given under the lock that is held: then nothing can have changed.
         let unchanged = self.index.documents().assigned() == self.snapshot.seq();
         let mut read = Vec::new();
@@ -108,7 +110,7 @@ impl Loader<'_> {
                 read.extend(self.read(held, hit, key, changed));
             }
             // In the inline lane only a cancelled job is spent; time runs out there too.
-            if slice.spent() || self.is_late() {
+            if slice.spent() || (self.is_late() && Instant::now() >= end) {
                 break;
             }
         }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, Once};
 use std::time::{Duration, Instant};
 
-use interlock::python::host::{Host, KeyRecord, KeysRequest, LogLevel, PlanInfo, RecordSource};
+use interlock::python::host::{Host, KeyRecord, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
 use interlock::python::{
     boot, registry, BootOptions, Interpreter, Isolation, Plan, PlanOutcome, Registry, Run, Scope, Script, ScriptError,
     Want,
@@ -103,6 +103,9 @@ impl Host for FakeHost {
         let mut created = self.created.lock().unwrap();
         created.push(plan.clone());
         Ok(format!("0-{}", created.len()))
+    }
+    fn create_registration(&self, plan: &PlanInfo, _options: &Options) -> Result<String, String> {
+        self.create_execution(plan)
     }
 }
 

@@ -37,13 +37,10 @@ const HEAD: u8 = 1;
 const PENDING_ENDS: u8 = 2;
 const PENDING: u8 = 3;
 
-/// An index as of one number, to be written.
-///
-/// A child that was forked after it was taken must leave it alone when it has written it
-/// ([`std::mem::forget`]): dropping it takes a lock for a moment.
+/// An index as of one number, to be written. Neither writing nor dropping it takes a lock.
 #[derive(Debug)]
 pub struct Image {
-    pin: Arc<Pin>,
+    seq: Seq,
     suffixed: Arc<Suffixed>,
     /// Sealed or frozen.
     segments: Vec<Arc<Segment>>,
@@ -88,12 +85,13 @@ impl Index {
                 *state = Arc::new(state.frozen());
             }
         }
+        // Until there is a hold on the segments; they keep what they have.
         let pin = self.pin_within(until)?;
         let state = Arc::clone(&*within(until, || self.state.try_read())?);
         drop(writer);
         let suffixed = Arc::clone(&*within(until, || self.suffixed.try_read())?);
         let live = Some(Arc::clone(&state.live)).filter(|live| !live.is_empty());
-        Some(Image { pin, suffixed, segments: state.older.clone(), live })
+        Some(Image { seq: pin.seq, suffixed, segments: state.older.clone(), live })
     }
 
     /// As a query's, so that nothing that is visible is merged away before there is a hold on it.
@@ -162,7 +160,7 @@ impl Image {
     /// The number of the last change that it contains. The keys of later changes belong to
     /// [`Image::write`]'s pending ones.
     pub fn seq(&self) -> Seq {
-        self.pin.seq
+        self.seq
     }
 
     /// How many documents will have to be read anew because their segment could not be frozen.
@@ -204,7 +202,7 @@ impl Image {
         match &**segment {
             Segment::Sealed(sealed) => sealed.write(sink, |doc| !self.sees(segment.life(doc))),
             Segment::Live(_) => {
-                let built = build(vec![Arc::clone(segment)], self.seq(), &self.suffixed, &|| false);
+                let built = build(vec![Arc::clone(segment)], self.seq, &self.suffixed, &|| false);
                 let built = built.ok_or_else(|| io::Error::other("a segment was given up"))?;
                 let sealed = built.segment();
                 sealed.write(sink, |doc| !self.sees(sealed.docs().life(doc)))
@@ -213,7 +211,7 @@ impl Image {
     }
 
     fn sees(&self, (born, died): (Seq, Seq)) -> bool {
-        born <= self.seq() && self.seq() < died
+        born <= self.seq && self.seq < died
     }
 
     fn visible<'s>(&'s self, segment: &'s Segment) -> impl Iterator<Item = DocId> + 's {
@@ -271,6 +269,11 @@ mod tests {
         let applied = lock(&index.applied);
         assert!(index.image(Duration::ZERO).is_none());
         drop(applied);
-        assert!(index.image(Duration::ZERO).is_some());
+        let image = index.image(Duration::ZERO).expect("nobody holds a lock");
+        let held =
+            (lock(&index.writer), lock(&index.pins), lock(&index.applied), index.state.write(), index.keys.write());
+        image.write([], &mut io::sink()).expect("a sink takes everything");
+        drop(image);
+        drop(held);
     }
 }

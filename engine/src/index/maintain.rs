@@ -17,6 +17,9 @@ const DEAD_SHARE: u32 = 4;
 /// Neighbours merged at once at most.
 const MAX_MERGED: usize = 16;
 
+/// Bytes of merged segments at most: places in a segment are numbers of 32 bits.
+const MAX_BYTES: usize = u32::MAX as usize;
+
 /// Dead versions forgotten with the key table held.
 const FORGET_AT_ONCE: usize = 256;
 
@@ -88,8 +91,12 @@ impl Index {
                 let run = tiers[start..].iter().take_while(|&&tier| tier <= highest).count();
                 if run >= fan_out {
                     let range = start..start + run.min(MAX_MERGED);
-                    let sum: u64 = state.older[range.clone()].iter().map(|segment| u64::from(segment.len())).sum();
-                    if sum <= self.limits.segment_documents as u64 {
+                    let (mut documents, mut bytes) = (0, 0);
+                    for segment in &state.older[range.clone()] {
+                        documents += segment.len() as usize;
+                        bytes += segment.memory().total();
+                    }
+                    if documents <= self.limits.segment_documents && bytes <= MAX_BYTES {
                         return Some(range);
                     }
                 }

@@ -1,6 +1,6 @@
 //! `FT.EXPLAIN index query [option...]`, `FT.EXPLAINCLI`: what a query means to an index.
 
-use super::{argument, options};
+use super::{argument, job, options};
 use crate::redis::{Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::{registry, Failure, Plan};
@@ -17,7 +17,7 @@ impl Command for Explain {
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        Outcome::Reply(explained(invocation).map_or_else(Reply::error, Reply::bulk))
+        explained(invocation, Reply::bulk).unwrap_or_else(|error| Outcome::Reply(Reply::error(error)))
     }
 }
 
@@ -34,15 +34,19 @@ impl Command for ExplainCli {
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
         // The text ends with a line break, after which comes one more line, an empty one.
-        Outcome::Reply(explained(invocation).map_or_else(Reply::error, |text| Reply::bulks(text.split('\n'))))
+        let lines = |text: String| Reply::bulks(text.split('\n'));
+        explained(invocation, lines).unwrap_or_else(|error| Outcome::Reply(Reply::error(error)))
     }
 }
 
-/// The query as a tree, or the error.
-fn explained(invocation: &Invocation<'_>) -> Result<String, String> {
+/// The query as a tree, in the form that `shape` gives it. A query may be long: a worker reads it.
+fn explained(invocation: &Invocation<'_>, shape: fn(String) -> Reply) -> Result<Outcome, String> {
     let (name, words) = invocation.args().split_first().ok_or("No index name provided")?;
     let request = options::request(words)?;
     let index = registry::find(&invocation.held, name).ok_or_else(|| Failure::no_index(name).to_string())?;
-    let plan = Plan::new(&request, index.view())?;
-    Ok(engine::query::explain(&plan.query, &plan.view.schema))
+    let view = index.view();
+    Ok(job(move |_| {
+        let plan = Plan::new(&request, view)?;
+        Ok(shape(engine::query::explain(&plan.query, &plan.view.schema)))
+    }))
 }

@@ -40,7 +40,7 @@ impl Command for Dump {
                 Reply::bulk("status"),
                 Reply::bulk(execution.status().name()),
                 Reply::bulk("registered"),
-                Reply::Int(0),
+                Reply::Int(i64::from(execution.registered)),
             ])
         };
         Outcome::Reply(Reply::Array(executions().all().into_iter().map(entry).collect()))
@@ -162,7 +162,7 @@ impl Command for ResultsBlocking {
                 limit: Some(LONGEST_WAIT),
                 // Going away stops the wait, not the execution.
                 cancel: CancelToken::new(),
-                register: Box::new(move |client| execution.answer_when_ended(client)),
+                register: Box::new(move |_, client| execution.answer_when_ended(client)),
                 otherwise: Reply::error(
                     "ERR execution is still running, and can not be waited for inside MULTI, Lua or SAFEMODE",
                 ),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::LOOKS;
 use crate::commands::args::{is_word, shown};
-use crate::gears::{sessions, Session};
+use crate::gears::{registrations, sessions, Session};
 use crate::python;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
@@ -53,7 +53,7 @@ impl Command for DumpSessions {
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        let mut dead = false;
+        let (mut dead, mut verbose) = (false, false);
         let mut args = invocation.args().iter();
         while let Some(word) = args.next() {
             if is_word(word, "DEAD") {
@@ -63,28 +63,35 @@ impl Command for DumpSessions {
                     let id = String::from_utf8_lossy(id);
                     sessions().get(&id).map_or_else(
                         || Reply::bulk(format!("Session {id} does not exists")),
-                        |session| entry(&session, false),
+                        |session| entry(&session, false, verbose),
                     )
                 });
                 return Outcome::Reply(Reply::Array(named.collect()));
-            } else if !is_word(word, "VERBOSE") {
-                // VERBOSE shows registrations and requirements at length; sessions have none yet.
+            } else if is_word(word, "VERBOSE") {
+                verbose = true;
+            } else {
                 return Outcome::Reply(Reply::error(format!("Unknown option {}", shown(word))));
             }
         }
-        Outcome::Reply(Reply::Array(sessions().all(dead).iter().map(|session| entry(session, dead)).collect()))
+        Outcome::Reply(Reply::Array(sessions().all(dead).iter().map(|session| entry(session, dead, verbose)).collect()))
     }
 }
 
-fn entry(session: &Arc<Session>, dead: bool) -> Reply {
+fn entry(session: &Arc<Session>, dead: bool, verbose: bool) -> Reply {
+    let registered = registrations().of_session(session);
+    // Without the owner that is looking at it.
+    let owners = Arc::strong_count(session).saturating_sub(1);
+    let registered = registered.iter().map(|one| match verbose {
+        true => super::registrations::entry(one, false),
+        false => Reply::bulk(one.id.clone()),
+    });
     Reply::Array(vec![
         Reply::bulk("ID"),
         Reply::bulk(session.id.clone()),
         Reply::bulk("sessionDescription"),
         session.description.clone().map_or(Reply::Null, Reply::bulk),
         Reply::bulk("refCount"),
-        // Without the owner that is looking at it.
-        int(Arc::strong_count(session).saturating_sub(1) as u64),
+        int(owners as u64),
         Reply::bulk("linked"),
         Reply::bulk(if dead { "None" } else { "primary" }),
         Reply::bulk("dead"),
@@ -94,7 +101,7 @@ fn entry(session: &Arc<Session>, dead: bool) -> Reply {
         Reply::bulk("requirements"),
         Reply::Array(Vec::new()),
         Reply::bulk("registrations"),
-        Reply::Array(Vec::new()),
+        Reply::Array(registered.collect()),
     ])
 }
 

@@ -1,9 +1,13 @@
 //! `RG.*`: the RedisGears 1.x interface.
 
+mod cache;
 mod config;
 mod executions;
 mod introspection;
 mod pyexecute;
+mod registrations;
+mod session;
+mod trigger;
 
 use crate::redis::Loader;
 
@@ -11,13 +15,25 @@ use crate::redis::Loader;
 const LOOKS: &std::ffi::CStr = c"readonly";
 
 pub(super) fn register(loader: &Loader) -> Result<(), String> {
+    crate::gears::register(loader)?;
     loader.command::<pyexecute::PyExecute>()?;
+    loader.command::<cache::Load>()?;
+    loader.command::<cache::ExecuteSha>()?;
+    loader.command::<cache::Exists>()?;
     loader.command::<executions::Dump>()?;
     loader.command::<executions::Get>()?;
     loader.command::<executions::Results>()?;
     loader.command::<executions::ResultsBlocking>()?;
     loader.command::<executions::Drop>()?;
     loader.command::<executions::Abort>()?;
+    loader.command::<registrations::Dump>()?;
+    loader.command::<registrations::Unregister>()?;
+    loader.command::<registrations::Pause>()?;
+    loader.command::<registrations::Unpause>()?;
+    loader.command::<registrations::ClearStats>()?;
+    loader.command::<session::Session>()?;
+    loader.command::<trigger::Trigger>()?;
+    loader.command::<trigger::TriggerOnKey>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
     loader.command::<introspection::PyStats>()?;

@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use crate::commands::args::{is_word, shown, Args};
-use crate::gears::{is_valid_id, run_script, sessions, ScriptRequest};
+use crate::gears::{is_valid_id, run_script, sessions, Origin, ScriptRequest};
 use crate::python::Isolation;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
 use crate::reply::Reply;
@@ -44,33 +44,40 @@ impl Command for PyExecute {
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
-        match start(invocation) {
-            Ok(job) => Outcome::Job(job),
-            Err(error) => Outcome::Reply(Reply::error(error)),
-        }
+        let (source, words) =
+            invocation.args().split_first().map_or((&b""[..], &[][..]), |(source, rest)| (*source, rest));
+        outcome(source, words)
     }
 }
 
-fn start(invocation: &Invocation<'_>) -> Result<Job, String> {
-    let options = Options::parse(invocation.args())?;
+/// What to do for a script with these options.
+pub(super) fn outcome(source: &[u8], words: &[&[u8]]) -> Outcome {
+    match start(source, words) {
+        Ok(job) => Outcome::Job(job),
+        Err(error) => Outcome::Reply(Reply::error(error)),
+    }
+}
+
+fn start(source: &[u8], words: &[&[u8]]) -> Result<Job, String> {
+    let options = Options::parse(words)?;
     let cancel = CancelToken::new();
+    let limit = options.limit;
+    let origin = Origin {
+        source: source.to_vec(),
+        isolation: options.isolation,
+        by_script: options.by_script,
+        max_memory: options.max_memory,
+        limit,
+    };
     let session = sessions().open(
         options.id,
         options.description,
         options.upgrade,
         options.replace.as_deref(),
+        origin,
         cancel.clone(),
     )?;
-    let limit = options.limit;
-    let request = ScriptRequest {
-        source: options.source,
-        unblocking: options.unblocking,
-        isolation: options.isolation,
-        by_script: options.by_script,
-        max_memory: options.max_memory,
-        limit,
-        session,
-    };
+    let request = ScriptRequest { unblocking: options.unblocking, session };
     let inline_limit = settings::PYTHON_INLINE_LIMIT.millis();
     Ok(Job {
         pool: Pools::Python,
@@ -89,7 +96,6 @@ fn start(invocation: &Invocation<'_>) -> Result<Job, String> {
 
 /// The options, as far as they were given.
 struct Options {
-    source: Vec<u8>,
     unblocking: bool,
     upgrade: bool,
     id: Option<String>,
@@ -105,7 +111,6 @@ impl Options {
     fn parse(args: &[&[u8]]) -> Result<Self, String> {
         let mut args = Args::new(args);
         let mut options = Self {
-            source: args.next().unwrap_or_default().to_vec(),
             unblocking: false,
             upgrade: false,
             id: None,

@@ -16,7 +16,7 @@ use std::time::Instant;
 use library::{Library, Sha};
 pub(crate) use library::{Script, Stats};
 
-use super::bytes::{Reader, Writer};
+use crate::persistence::bytes::{Reader, Writer};
 use crate::redis::{filter_commands, replicate, Alarm, Aside, CommandFilter, Held, PassingCommand};
 use crate::settings;
 

@@ -165,7 +165,6 @@ fn set_item(dict: &Object<'_>, name: &CStr, item: &Object<'_>) -> PyResult<()> {
 }
 
 /// A batch of a KeysReader as a list of dicts: `key` and `event`, and if values are read `value` and `type`.
-/// As in RedisGears, only strings, lists and hashes have a value, and the type of a stream is `unknown`.
 pub(crate) fn records_to_python<'a>(attached: &'a Attached<'_>, records: &[KeyRecord]) -> PyResult<Object<'a>> {
     let nothing = none(attached)?;
     // SAFETY: attached; live objects; PyList_SetItem takes over the reference.
@@ -176,13 +175,8 @@ pub(crate) fn records_to_python<'a>(attached: &'a Attached<'_>, records: &[KeyRe
             set_item(&dict, c"key", &text_to_python(attached, &record.key)?)?;
             set_item(&dict, c"event", &nothing)?;
             if let Some((kind, content)) = &record.value {
-                let kind = if *kind == "stream" { "unknown" } else { kind };
                 set_item(&dict, c"type", &super::object::text(attached, kind.as_bytes())?)?;
-                let content = match kind {
-                    "string" | "list" | "hash" => to_python(attached, content)?,
-                    _ => none(attached)?,
-                };
-                set_item(&dict, c"value", &content)?;
+                set_item(&dict, c"value", &to_python(attached, content)?)?;
             }
             ffi::PyList_SetItem(list.as_ptr(), size(at), dict.into_ptr());
         }

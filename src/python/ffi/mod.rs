@@ -19,13 +19,13 @@ mod object;
 pub use alloc::RawAllocator;
 pub(crate) use alloc::{note_peak, totals};
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
-pub(crate) use convert::{encode, list_item, to_reply, tuple_item};
+pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item};
 pub(crate) use error::{clear, take};
 pub(crate) use lifetime::{
     create_interpreter, end_interpreter, initialise, is_initialised, libpython, lower_priority, promote_libpython,
     version,
 };
-pub(crate) use object::{compile, evaluate, Object, PyResult, Raised, Stored};
+pub(crate) use object::{compile, evaluate, text, Object, PyResult, Raised, Stored};
 
 /// Whether each sub-interpreter has a GIL of its own. CPython 3.12 could, but aborts under load.
 pub(crate) const OWN_GIL: bool = cfg!(Py_3_13);

@@ -13,9 +13,9 @@ use std::time::Duration;
 use pyo3_ffi as ffi;
 
 use super::attach::Attached;
-use super::convert::{argument, encode, list_item, records_to_python, to_python, tuple_item};
+use super::convert::{argument, encode, list_item, records_to_python, to_python, to_reply, tuple_item};
 use super::object::{self, Object, Raised};
-use crate::python::host::{Host, KeysRequest, LogLevel, PlanInfo, RecordSource, StepInfo};
+use crate::python::host::{Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource, StepInfo};
 use crate::python::run::{self, Refused, RunState};
 use crate::python::script::Plan;
 use crate::reply::Reply;
@@ -284,12 +284,9 @@ fn config_get<'a>(call: &Call<'a>) -> Outcome<'a> {
     }
 }
 
-fn create_execution<'a>(call: &Call<'a>) -> Outcome<'a> {
+/// Reader, description and steps: the arguments after the plan.
+fn plan_info(call: &Call<'_>) -> Result<PlanInfo, Fault> {
     let attached = call.attached;
-    let plan = call.get(0)?;
-    let run = call.run()?;
-    run.may_ask()?;
-    let owner = run.owner.upgrade().ok_or_else(|| Fault::Error(b"the script has ended".to_vec()))?;
     let mut info = PlanInfo { reader: call.utf8(1)?, ..PlanInfo::default() };
     if !call.is_none(2) {
         info.description = Some(call.utf8(2)?);
@@ -303,11 +300,42 @@ fn create_execution<'a>(call: &Call<'a>) -> Outcome<'a> {
         };
         info.steps.push(StepInfo { kind: part(0)?, name: part(1)?, arg: part(2)? });
     }
-    let id = call.ask(|host| host.create_execution(&info))??;
-    let text = object::text(attached, id.as_bytes())?;
-    let plan = Plan::new(id, info, plan.store(), owner);
+    Ok(info)
+}
+
+/// Hands a plan to the run, under the id that the host gives it.
+fn keep_plan<'a>(call: &Call<'a>, registration: Option<Options>) -> Outcome<'a> {
+    let run = call.run()?;
+    let owner = run.owner.upgrade().ok_or_else(|| Fault::Error(b"the script has ended".to_vec()))?;
+    let info = plan_info(call)?;
+    let id = call.ask(|host| match &registration {
+        Some(options) => host.create_registration(&info, options),
+        None => host.create_execution(&info),
+    })??;
+    let text = object::text(call.attached, id.as_bytes())?;
+    let plan = Plan::new(id, info, registration, call.get(0)?.store(), owner);
     run.plans.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
     Ok(text)
+}
+
+fn create_execution<'a>(call: &Call<'a>) -> Outcome<'a> {
+    keep_plan(call, None)
+}
+
+fn create_registration<'a>(call: &Call<'a>) -> Outcome<'a> {
+    if !call.run()?.is_body() {
+        // What a step registers could not be made again from the script after a restart.
+        return Err(Fault::Error(b"register() can only be called by the script itself, not by a step of it".to_vec()));
+    }
+    let Ok(Reply::Array(flat)) = to_reply(call.attached, &call.get(4)?) else {
+        return Err(Fault::Usage("the options of a registration must be a list"));
+    };
+    let mut options = Options::default();
+    let mut flat = flat.into_iter();
+    while let (Some(Reply::Bulk(name)), Some(value)) = (flat.next(), flat.next()) {
+        options.0.push((name, value));
+    }
+    keep_plan(call, Some(options))
 }
 
 /// A KeysReader in progress; `None` once it is closed.
@@ -470,6 +498,7 @@ functions! {
     hashtag: "hashtag(): a text that hashes to this shard.";
     config_get: "config_get(key): a value of the extra configuration, or None.";
     create_execution: "create_execution(plan, reader, description, steps): queues an execution, returns its id.";
+    create_registration: "create_registration(plan, reader, description, steps, options): notes a registration, returns its id.";
     open_source: "open_source(pattern, no_scan, read_value): starts to read keys.";
     next_records: "next_records(source): the next records, none at the end.";
     close_source: "close_source(source): stops reading.";

@@ -1,4 +1,4 @@
-"""How does a script say what to run? GearsBuilder: a reader, steps one after the other, then run().
+"""How does a script say what to run? GearsBuilder: a reader, steps one after the other, then run() or register().
 
 Every operation checks its arguments at once, adds steps to the builder and returns it. Operations
 that are more than one step (count, sort, avg, ...) are written in terms of the others, so that they
@@ -9,6 +9,7 @@ import sys
 
 import _interlock
 import _interlock_pipeline as pipeline
+import _interlock_registration as registration
 
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
@@ -211,14 +212,21 @@ class GearsBuilder:
         return PyFuture(execution_id)
 
     def register(self, prefix="*", convertToStr=True, collect=True, **kwargs):
-        """Not yet there: runs what was built at events."""
-        raise gears_error("register() is not available yet: registrations come with a later version")
+        """Runs what was built at every event that the reader finds; returns the registration's id."""
+        arg, options, known = registration.checked(self.reader, prefix, kwargs)
+        plan = self._new_plan(arg, options, convertToStr, collect)
+        return _interlock.create_registration(
+            plan, plan.shown_reader, self.description, plan.describe(), registration.described(self.reader, arg, known)
+        )
 
     def _plan(self, arg, convert_to_str, collect, options):
         if self.reader not in RUN_OPTIONS:
             raise gears_error("Given reader do not support run or not exists")
         check_options(self.reader, options)
         check_argument(self.reader, arg, options)
+        return self._new_plan(arg, options, convert_to_str, collect)
+
+    def _new_plan(self, arg, options, convert_to_str, collect):
         steps = list(self._steps)
         if convert_to_str:
             steps.append(pipeline.Step("map", str))
@@ -255,13 +263,7 @@ def checked(operation, function):
 
 def check_options(reader, options):
     """Names every option that the reader does not know: a misspelt one must not pass in silence."""
-    known = RUN_OPTIONS[reader]
-    unknown = sorted(name for name in options if name not in known)
-    if unknown:
-        names = ", ".join(repr(name) for name in unknown)
-        takes = "takes " + ", ".join(known) if known else "takes no options"
-        plural = "s" if len(unknown) > 1 else ""
-        raise TypeError(f"run() got unexpected keyword argument{plural} {names} ({reader} {takes})")
+    registration.refuse_unknown("run", reader, options, RUN_OPTIONS[reader])
 
 
 def check_argument(reader, arg, options):

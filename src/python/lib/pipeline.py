@@ -92,8 +92,11 @@ class Plan:
         return [step.describe() for step in self.steps]
 
 
-def run_plan(plan):
-    """Runs a plan to its end and returns (results, errors); raises only when it was stopped."""
+def run_plan(plan, event=None):
+    """Runs a plan to its end and returns (results, errors); raises only when it was stopped.
+
+    `event` holds the records of one event of a registration, which are read in the place of the reader's.
+    """
     errors = Errors()
     results = []
     records = None
@@ -107,7 +110,7 @@ def run_plan(plan):
             push = STREAMING[step.kind](step, push, errors)
         if records is None:
             if wanted:
-                read(READERS[plan.reader](plan), push, errors)
+                read(READERS[plan.reader](plan) if event is None else given(event), push, errors)
         elif wanted:
             drain(records, push, errors)
         records = collector.finish()
@@ -151,6 +154,15 @@ def read(batches, push, errors):
         except BaseException as error:
             # A reader's generator may raise while it is closed.
             errors.add(error)
+
+
+def call_option(plan, name):
+    """Calls the function that a registration was given as onRegistered or onUnregistered, if any."""
+    function = plan.options.get(name)
+    value = None if function is None else function()
+    if type(value) is Coroutine:
+        value.close()
+        fail(f"{name} must not be a coroutine")
 
 
 def drain(records, push, errors):
@@ -454,6 +466,11 @@ SINKS = {"accumulate": Accumulate, "accumulatebykey": AccumulateByKey, "group": 
 
 
 # --- readers: generators of batches -----------------------------------------------------------------
+
+
+def given(event):
+    """The records that an event brought."""
+    yield event
 
 
 def read_keys(plan):

@@ -16,6 +16,7 @@ import _interlock_pipeline as pipeline
 from _interlock import GearsError, GearsFlatError, GearsForceStopped
 
 run_plan = pipeline.run_plan
+call_option = pipeline.call_option
 settle = interrupt.settle
 renew_import_locks = interrupt.renew_import_locks
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)

@@ -1,0 +1,210 @@
+//! `RG.DUMPREGISTRATIONS`, `RG.UNREGISTER`, `RG.PAUSEREGISTRATIONS`, `RG.UNPAUSEREGISTRATIONS`,
+//! `RG.CLEARREGISTRATIONSSTATS`: the registrations that are in force.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LOOKS;
+use crate::commands::args::is_word;
+use crate::gears::{registrations, unregister, Registration, Stats, Trigger};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
+use crate::reply::Reply;
+
+const fn word(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
+    ArgDoc { name, token: Some(token), optional: true, flag: true }
+}
+
+const ID: ArgDoc = ArgDoc { name: c"id", token: None, optional: false, flag: false };
+
+fn int(number: u64) -> Reply {
+    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn millis(duration: Duration) -> Reply {
+    Reply::Int(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Names and values one after the other.
+fn flat<const N: usize>(pairs: [(&str, Reply); N]) -> Reply {
+    Reply::Array(pairs.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
+}
+
+pub(super) struct Dump;
+
+impl Command for Dump {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.dumpregistrations",
+        flags: LOOKS,
+        arity: 1,
+        summary: c"Lists the registrations.",
+        args: &[],
+    };
+
+    fn call(_invocation: &Invocation<'_>) -> Outcome {
+        Outcome::Reply(Reply::Array(registrations().all().iter().map(|one| entry(one, true)).collect()))
+    }
+}
+
+/// One registration; `RG.PYDUMPSESSIONS VERBOSE` leaves the private data out.
+pub(super) fn entry(registration: &Arc<Registration>, private: bool) -> Reply {
+    let mut fields = vec![
+        Reply::bulk("id"),
+        Reply::bulk(registration.id.clone()),
+        Reply::bulk("reader"),
+        Reply::bulk(registration.reader()),
+        Reply::bulk("desc"),
+        registration.description().map_or(Reply::Null, Reply::bulk),
+        Reply::bulk("RegistrationData"),
+        data(registration),
+    ];
+    if private {
+        fields.extend([Reply::bulk("PD"), Reply::bulk(private_data(registration))]);
+    }
+    fields.extend([Reply::bulk("ExecutionThreadPool"), Reply::bulk("DefaultPool")]);
+    Reply::Array(fields)
+}
+
+fn data(registration: &Registration) -> Reply {
+    let stats = registration.stats();
+    let Stats { triggered, success, failures, aborted, last, total, .. } = stats;
+    let ended = (success + failures + aborted).max(1);
+    let mut fields = vec![
+        ("mode", Reply::bulk(registration.mode.name())),
+        ("numTriggered", int(triggered)),
+        ("numSuccess", int(success)),
+        ("numFailures", int(failures)),
+        ("numAborted", int(aborted)),
+        ("lastRunDurationMS", millis(last)),
+        ("totalRunDurationMS", millis(total)),
+        ("avgRunDurationMS", Reply::Double(total.as_secs_f64() * 1e3 / ended as f64)),
+        ("lastError", stats.last_error.clone().map_or(Reply::Null, Reply::Bulk)),
+    ];
+    let names = |names: &Option<Vec<Vec<u8>>>| names.clone().map_or(Reply::Null, Reply::bulks);
+    fields.push((
+        "args",
+        match &registration.trigger {
+            Trigger::Keys(keys) => flat([
+                ("regex", Reply::bulk(keys.prefix.clone())),
+                ("eventTypes", names(&keys.events)),
+                ("keyTypes", names(&keys.types)),
+                ("hookCommands", Reply::Null),
+            ]),
+            Trigger::Command { name, in_order } => {
+                flat([("trigger", Reply::bulk(name.clone())), ("inorder", Reply::Int(i64::from(*in_order)))])
+            }
+        },
+    ));
+    Reply::Array(fields.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
+}
+
+/// The session, as RedisGears prints it here: the text of a dictionary.
+fn private_data(registration: &Arc<Registration>) -> String {
+    let session = &registration.session;
+    let ids: Vec<String> = registrations().of_session(session).iter().map(|other| format!("'{}'", other.id)).collect();
+    format!(
+        "{{'sessionName':'{}', 'sessionDescription':'{}', 'refCount': {}, 'linkedTo': primary, 'dead': false, \
+         'isInstallationNeeded':0, 'registrationsList':[{}], 'depsList':[]}}",
+        session.id,
+        session.description.as_deref().unwrap_or("null"),
+        Arc::strong_count(session),
+        ids.join(","),
+    )
+}
+
+fn find(id: &[u8]) -> Option<Arc<Registration>> {
+    registrations().get(std::str::from_utf8(id).ok()?)
+}
+
+pub(super) struct Unregister;
+
+impl Command for Unregister {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.unregister",
+        flags: c"write",
+        arity: -2,
+        summary: c"Removes a registration.",
+        args: &[ID, word(c"abortpending", c"ABORTPENDING")],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let abort_pending = match invocation.args() {
+            [_] => false,
+            [_, option] if is_word(option, "ABORTPENDING") => true,
+            _ => return Outcome::Reply(Reply::error("ERR expected RG.UNREGISTER id [ABORTPENDING]")),
+        };
+        let id = invocation.args().first().and_then(|id| std::str::from_utf8(id).ok());
+        Outcome::Reply(match id {
+            Some(id) if unregister(&invocation.held, id, abort_pending) => {
+                invocation.replicate_as_is();
+                Reply::ok()
+            }
+            _ => Reply::error("execution is not registered"),
+        })
+    }
+}
+
+/// Pauses or goes on with registrations: all that are named, or none.
+fn each(invocation: &Invocation<'_>, what: &str) -> Outcome {
+    let ids: Vec<&[u8]> = invocation.args().iter().copied().filter(|word| !is_word(word, "ABORTPENDING")).collect();
+    if ids.is_empty() {
+        return Outcome::Reply(Reply::error(format!("ERR no registration to {what}")));
+    }
+    let refused = ids.iter().find_map(|id| match find(id) {
+        None => Some(format!(
+            "Execution {} does not exists on shard {}",
+            String::from_utf8_lossy(id),
+            crate::redis::node_id()
+        )),
+        Some(registration) => Some(format!("Reader {} does not support {what}", registration.reader())),
+    });
+    Outcome::Reply(refused.map_or_else(Reply::ok, Reply::error))
+}
+
+pub(super) struct Pause;
+
+impl Command for Pause {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.pauseregistrations",
+        flags: LOOKS,
+        arity: -2,
+        summary: c"Holds registrations up.",
+        args: &[word(c"abortpending", c"ABORTPENDING"), ID],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        each(invocation, "pause")
+    }
+}
+
+pub(super) struct Unpause;
+
+impl Command for Unpause {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.unpauseregistrations",
+        flags: LOOKS,
+        arity: -2,
+        summary: c"Lets registrations go on.",
+        args: &[ID],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        each(invocation, "unpause")
+    }
+}
+
+pub(super) struct ClearStats;
+
+impl Command for ClearStats {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.clearregistrationsstats",
+        flags: LOOKS,
+        arity: 1,
+        summary: c"Forgets the statistics of all registrations.",
+        args: &[],
+    };
+
+    fn call(_invocation: &Invocation<'_>) -> Outcome {
+        registrations().all().iter().for_each(|registration| registration.clear_stats());
+        Outcome::Reply(Reply::ok())
+    }
+}

@@ -1,0 +1,130 @@
+//! How do registrations come and go? All of a script's in one step, those of the session that it replaces out of force
+//! in the same one.
+
+use std::sync::Arc;
+
+use super::durable::{self, Page};
+use super::host::RunHost;
+use super::queue;
+use super::registration::Registration;
+use super::registrations::registrations;
+use super::run::{new_run, text_of};
+use super::session::sessions;
+use super::{Session, Trigger};
+use crate::python::Plan;
+use crate::redis::{self, Held, Lane, Level, Pools};
+use crate::sync::CancelToken;
+
+/// Why a trigger's name can't be had.
+pub(super) const TAKEN: &str = "trigger already registered";
+
+/// Whether a trigger of this name belongs to somebody else than the session that `session` is about to replace.
+pub(super) fn is_taken(session: &Session, name: &[u8]) -> bool {
+    let old = session.replaces();
+    registrations().trigger(name).is_some_and(|other| !old.is_some_and(|old| other.session.is(&old)))
+}
+
+/// Puts what a script registered in force, and the session in its place.
+///
+/// # Errors
+/// The text for the client; nothing was changed then.
+pub(super) fn commit(
+    held: &Held<'_>,
+    session: &Arc<Session>,
+    plans: Vec<Plan>,
+) -> Result<Vec<Arc<Registration>>, String> {
+    let new: Vec<Arc<Registration>> = plans
+        .into_iter()
+        .enumerate()
+        .map(|(ordinal, plan)| Arc::new(Registration::new(Arc::clone(session), ordinal, plan.id.clone(), plan)))
+        .collect();
+    // It was free when the script asked, but that was a while ago.
+    if new.iter().any(|one| matches!(&one.trigger, Trigger::Command { name, .. } if is_taken(session, name))) {
+        return Err(TAKEN.to_owned());
+    }
+    let old = sessions().settle(session);
+    let gone = old.as_ref().map(|old| registrations().of_session(old)).unwrap_or_default();
+    registrations().change(held, &gone, &new);
+    if !new.is_empty() || !gone.is_empty() {
+        durable::committed(held, session, &new, old.as_deref());
+    }
+    for registration in gone {
+        retire(held, &registration, true);
+    }
+    Ok(new)
+}
+
+/// Puts in force again what a script had registered before a restart, or on the primary.
+pub(super) fn restored(
+    held: &Held<'_>,
+    session: &Arc<Session>,
+    page: &Page,
+    plans: Vec<Plan>,
+) -> Vec<Arc<Registration>> {
+    let wanted = durable::wanted(held, page);
+    let new: Vec<Arc<Registration>> = (0_u64..)
+        .zip(plans)
+        .filter_map(|(ordinal, plan)| {
+            let id = wanted.get(&ordinal)?.clone();
+            Some(Arc::new(Registration::new(Arc::clone(session), ordinal as usize, id, plan)))
+        })
+        .collect();
+    if new.len() < wanted.len() {
+        let (name, missing) = (&session.id, wanted.len() - new.len());
+        let text = format!("Interlock: the script of session {name} registers {missing} less than it did");
+        redis::log(Level::Warning, &text);
+    }
+    let old = sessions().settle(session);
+    let mut gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
+    gone.extend(registrations().all().into_iter().filter(|one| new.iter().any(|new| new.id == one.id)));
+    registrations().change(held, &gone, &new);
+    new
+}
+
+/// Takes a registration out of force; with `abort_pending` its events that did not begin are given up. Returns
+/// whether it was in force, or was about to be restored.
+pub fn unregister(held: &Held<'_>, id: &str, abort_pending: bool) -> bool {
+    let known = durable::struck_out(held, id);
+    let Some(registration) = registrations().get(id) else { return known };
+    registrations().change(held, std::slice::from_ref(&registration), &[]);
+    retire(held, &registration, abort_pending);
+    true
+}
+
+/// Takes a registration out of force that the data set, which was loaded, does not have.
+pub(super) fn drop_unknown(held: &Held<'_>, registration: &Arc<Registration>) {
+    registrations().change(held, std::slice::from_ref(registration), &[]);
+    retire(held, registration, true);
+}
+
+fn retire(held: &Held<'_>, registration: &Arc<Registration>, abort_pending: bool) {
+    registration.drop_kept();
+    if abort_pending {
+        queue::abandon(registration);
+    }
+    if registration.has_callback("onUnregistered") {
+        let registration = Arc::clone(registration);
+        // Where the queue is full the script is not told; nothing else depends on it.
+        let _ = redis::background(Pools::Python, held.db(), CancelToken::new(), move |lane| {
+            tell(&registration, lane, "onUnregistered");
+        });
+    }
+}
+
+/// Calls a function that a registration was given, if it has it. What it raises is only logged.
+pub(super) fn tell(registration: &Registration, lane: &mut Lane, name: &str) {
+    if !registration.has_callback(name) {
+        return;
+    }
+    let origin = &registration.session.origin;
+    let replica = lane.slice(|slice| slice.held().is_replica()).unwrap_or(true);
+    let host = RunHost::new(Arc::clone(lane.door()), lane.cancel().clone());
+    // What it writes comes from the primary.
+    let host = Arc::new(if replica { host.reading() } else { host });
+    let run = new_run(&host, lane.cancel().clone(), lane, origin.max_memory);
+    if let Err(error) = registration.plan.script().call_option(run, &registration.plan, name) {
+        let text = text_of(error);
+        let text = String::from_utf8_lossy(&text);
+        redis::log(Level::Warning, &format!("GEARS: {name} of registration {} failed: {text}", registration.id));
+    }
+}

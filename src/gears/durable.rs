@@ -1,0 +1,282 @@
+//! How do registrations survive a restart and a failover?
+//!
+//! As what they are made of: the source of the script, its session and options, and which of its registrations are in
+//! force under which ids. That is the book; it is kept beside the keys of an RDB, and replicas and the AOF learn of
+//! every change. What is in the book but not in force is restored by running the script again, without its effects: its
+//! body reads the server but does not write, and its `run()` does nothing.
+
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::registrations::registrations;
+use super::{commit, run, Origin, Registration, Session};
+use crate::persistence::bytes::{Reader, Writer};
+use crate::python::Isolation;
+use crate::redis::{self, replicate, Aside, Held, Level, Pools, ServerEvent};
+use crate::sync::CancelToken;
+
+/// A session with registrations, as it is saved.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Page {
+    pub(super) session: String,
+    pub(super) description: Option<String>,
+    pub(super) origin: Origin,
+    /// By the place of the `register()` in the script: the id.
+    pub(super) ids: BTreeMap<u64, String>,
+}
+
+/// By the session's id.
+type Book = BTreeMap<String, Page>;
+
+/// What is in force or to be restored. Changed and read under the server's lock only, so that a forked child finds the
+/// mutex free.
+static BOOK: Mutex<Book> = Mutex::new(Book::new());
+
+/// What a file that is being loaded has brought so far.
+static LOADING: Mutex<Book> = Mutex::new(Book::new());
+
+/// Scripts that were to be restored so far, and those of them that are done.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+static DONE: AtomicU64 = AtomicU64::new(0);
+
+fn lock(book: &'static Mutex<Book>) -> MutexGuard<'static, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The book that the server's commands change now.
+fn current(held: &Held<'_>) -> MutexGuard<'static, Book> {
+    lock(if held.is_loading() { &LOADING } else { &BOOK })
+}
+
+/// The name of the command by which replicas and the AOF learn of a session.
+const SESSION: &CStr = c"RG._SESSION";
+
+/// Scripts that are being restored now, so that something may be missing that will be there soon.
+pub(super) struct Underway(u64);
+
+/// What is being restored, if anything is.
+pub(super) fn underway() -> Option<Underway> {
+    let asked = Underway(ASKED.load(Ordering::Acquire));
+    asked.goes_on().then_some(asked)
+}
+
+impl Underway {
+    /// Whether it still is. What came later does not count: its jobs are behind those that wait for this.
+    pub(super) fn goes_on(&self) -> bool {
+        DONE.load(Ordering::Acquire) < self.0
+    }
+}
+
+/// A session has put its registrations in force, in the place of `old`.
+pub(super) fn committed(held: &Held<'_>, session: &Session, new: &[Arc<Registration>], old: Option<&Session>) {
+    let old = old.map(|old| old.id.as_str()).unwrap_or_default();
+    let ids: BTreeMap<u64, String> = new.iter().map(|one| (one.ordinal as u64, one.id.clone())).collect();
+    let page = Page {
+        session: session.id.clone(),
+        description: session.description.clone(),
+        origin: session.origin.clone(),
+        ids,
+    };
+    let bytes = page.write(Writer::default()).finish();
+    turn(&mut current(held), old, page);
+    replicate(held, SESSION, &[old.as_bytes(), &bytes]);
+}
+
+/// Puts a page into the place of another session's.
+fn turn(book: &mut Book, old: &str, page: Page) {
+    book.remove(old);
+    if page.ids.is_empty() {
+        book.remove(&page.session);
+    } else {
+        book.insert(page.session.clone(), page);
+    }
+}
+
+/// A registration has gone; whether it was known.
+pub(super) fn struck_out(held: &Held<'_>, id: &str) -> bool {
+    let mut book = current(held);
+    let page = book.values_mut().find(|page| page.ids.values().any(|known| known == id));
+    let Some(page) = page else { return false };
+    page.ids.retain(|_, known| known != id);
+    if page.ids.is_empty() {
+        let session = page.session.clone();
+        book.remove(&session);
+    }
+    true
+}
+
+/// A primary, or the AOF, has told of a session.
+///
+/// # Errors
+/// When the bytes are not ours.
+pub fn learn(held: &Held<'_>, old: &[u8], bytes: &[u8]) -> Result<(), String> {
+    let mut reader = Reader::new(bytes);
+    let page = Page::read(&mut reader).filter(|_| reader.at_end());
+    let page = page.ok_or("ERR this is not a session as this version writes it")?;
+    page.ids.values().for_each(|id| registrations().known_id(id));
+    turn(&mut current(held), &String::from_utf8_lossy(old), page);
+    if !held.is_loading() {
+        reconcile(held);
+    }
+    Ok(())
+}
+
+/// Follows what happens to the whole data set.
+pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
+    if event == ServerEvent::Loaded {
+        let loaded = std::mem::take(&mut *lock(&LOADING));
+        *lock(&BOOK) = loaded;
+        reconcile(held);
+    }
+}
+
+/// Brings what is in force into agreement with the book.
+fn reconcile(held: &Held<'_>) {
+    let book = lock(&BOOK).clone();
+    let known = |one: &Registration| book.get(&one.session.id).is_some_and(|page| page.has(one));
+    let (kept, gone): (Vec<_>, Vec<_>) = registrations().all().into_iter().partition(|one| known(one));
+    for registration in gone {
+        commit::drop_unknown(held, &registration);
+    }
+    for page in book.into_values() {
+        if kept.iter().filter(|one| page.has(one)).count() < page.ids.len() {
+            restore(page);
+        }
+    }
+}
+
+/// Runs a script again in the background, for its registrations.
+fn restore(page: Page) {
+    /// However it ends, it is done.
+    struct Asked;
+    impl Drop for Asked {
+        fn drop(&mut self) {
+            DONE.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+    ASKED.fetch_add(1, Ordering::AcqRel);
+    let asked = Asked;
+    let name = page.session.clone();
+    let cancel = CancelToken::new();
+    let refused = redis::background(Pools::Python, 0, cancel, move |lane| {
+        if let Err(error) = run::restore(&page, lane) {
+            not_restored(&page.session, &String::from_utf8_lossy(&error));
+        }
+        drop(asked);
+    });
+    if let Err(refused) = refused {
+        not_restored(&name, &refused.to_string());
+    }
+}
+
+/// It stays in the book, so that nothing is lost for good.
+fn not_restored(session: &str, why: &str) {
+    redis::log(Level::Warning, &format!("Interlock: the registrations of session {session} can't be restored: {why}"));
+}
+
+/// Which registrations of a page are still wanted: the book may have changed while its script ran.
+pub(super) fn wanted(_held: &Held<'_>, page: &Page) -> BTreeMap<u64, String> {
+    let book = lock(&BOOK);
+    let now = book.get(&page.session).filter(|now| now.origin == page.origin);
+    now.map(|now| now.ids.clone()).unwrap_or_default()
+}
+
+/// The book beside the keys of an RDB.
+pub(crate) struct Sessions;
+
+impl Aside for Sessions {
+    const NAME: &'static CStr = c"il-gears1";
+    const VERSION: i32 = 1;
+
+    fn save() -> Vec<u8> {
+        let book = lock(&BOOK);
+        if book.is_empty() {
+            return Vec::new();
+        }
+        let writer = Writer::default().number(book.len() as u64);
+        book.values().fold(writer, |writer, page| page.write(writer)).finish()
+    }
+
+    fn load(bytes: &[u8], _version: i32) -> bool {
+        let mut reader = Reader::new(bytes);
+        let Some(book) = read_book(&mut reader).filter(|_| reader.at_end()) else { return false };
+        book.values().flat_map(|page| page.ids.values()).for_each(|id| registrations().known_id(id));
+        *lock(&LOADING) = book;
+        true
+    }
+}
+
+fn read_book(reader: &mut Reader<'_>) -> Option<Book> {
+    let mut book = Book::new();
+    for _ in 0..reader.number()? {
+        let page = Page::read(reader)?;
+        book.insert(page.session.clone(), page);
+    }
+    Some(book)
+}
+
+impl Page {
+    /// Whether this registration is one of its own, and of the same script.
+    fn has(&self, one: &Registration) -> bool {
+        let mine = one.session.id == self.session && one.session.origin == self.origin;
+        mine && self.ids.values().any(|id| *id == one.id)
+    }
+
+    fn write(&self, writer: Writer) -> Writer {
+        let Origin { source, isolation, by_script, max_memory, limit } = &self.origin;
+        let limit = limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        let writer = writer.string(self.session.as_bytes()).number(u64::from(self.description.is_some()));
+        let writer = writer.string(self.description.as_deref().unwrap_or_default().as_bytes()).string(source);
+        let writer = writer.number(u64::from(*isolation == Isolation::Shared)).number(u64::from(*by_script));
+        // 0 is no limit, as in the command.
+        let writer = writer.number(max_memory.unwrap_or(0)).number(limit.unwrap_or(0)).number(self.ids.len() as u64);
+        self.ids.iter().fold(writer, |writer, (ordinal, id)| writer.number(*ordinal).string(id.as_bytes()))
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+        let session = text(reader.string()?)?;
+        let described = reader.number()? != 0;
+        let description = text(reader.string()?)?;
+        let source = reader.string()?;
+        let isolation = if reader.number()? != 0 { Isolation::Shared } else { Isolation::Subinterpreter };
+        let by_script = reader.number()? != 0;
+        let max_memory = Some(reader.number()?).filter(|&bytes| bytes > 0);
+        let limit = Some(reader.number()?).filter(|&millis| millis > 0).map(Duration::from_millis);
+        let mut ids = BTreeMap::new();
+        for _ in 0..reader.number()? {
+            ids.insert(reader.number()?, text(reader.string()?)?);
+        }
+        let origin = Origin { source, isolation, by_script, max_memory, limit };
+        Some(Self { session, description: described.then_some(description), origin, ids })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_is_read_as_it_was_written_and_never_from_half_of_it() {
+        let page = Page {
+            session: "s".to_owned(),
+            description: Some(String::new()),
+            origin: Origin {
+                source: vec![0, 0xff],
+                isolation: Isolation::Shared,
+                by_script: true,
+                max_memory: None,
+                limit: Some(Duration::from_millis(5)),
+            },
+            ids: BTreeMap::from([(0, "a-1".to_owned()), (7, "a-2".to_owned())]),
+        };
+        let bytes = page.write(Writer::default()).finish();
+        assert_eq!(Page::read(&mut Reader::new(&bytes)), Some(page));
+        for length in 0..bytes.len() {
+            assert_eq!(Page::read(&mut Reader::new(&bytes[..length])), None, "{length}");
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! Which registrations does a change of a key concern?
+//!
+//! Asked under the server's lock for every event of a key. What the record needs of the key (type, value) is copied
+//! then: later it might say something else.
+
+use std::sync::Arc;
+
+use super::queue::{self, Event};
+use super::registration::{KeyTrigger, Mode, Registration};
+use super::registrations::registrations;
+use super::Trigger;
+use crate::redis::{after_notification, at_once, read_value, Held, KeyEvent, KeyWatcher};
+use crate::reply::Reply;
+use crate::settings;
+use crate::sync::CancelToken;
+
+/// What the server is to tell us.
+pub(super) const WATCHER: KeyWatcher = KeyWatcher { wanted: || registrations().any_keys(), changed, misses: true };
+
+fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
+    let all = registrations().keys();
+    let mut concerned = all.iter().filter_map(|registration| match &registration.trigger {
+        Trigger::Keys(trigger) if trigger.wants_key(event.key) && trigger.wants_event(event.name) => {
+            Some((registration, trigger))
+        }
+        _ => None,
+    });
+    let Some(first) = concerned.next() else { return };
+    // The primary's registrations do it.
+    if held.is_replica() || held.is_loading() {
+        return;
+    }
+    let mut value = None;
+    for (registration, trigger) in std::iter::once(first).chain(concerned) {
+        if let Some(record) = record(held, event, trigger, &mut value) {
+            fire(held, registration, Event { db: event.db, records: Reply::Array(vec![record]), client: None });
+        }
+    }
+}
+
+/// The record of an event; `None` if the key's type is not among the wanted ones. `value` is read once for all.
+fn record(
+    held: &Held<'_>,
+    event: &KeyEvent<'_>,
+    trigger: &KeyTrigger,
+    value: &mut Option<(&'static str, Reply)>,
+) -> Option<Reply> {
+    let mut fields = vec![("key", Reply::bulk(event.key)), ("event", Reply::bulk(event.name))];
+    if trigger.read_value || trigger.types.is_some() {
+        let (kind, content) = value.get_or_insert_with(|| read_value(held, event.key, None));
+        if trigger.types.as_ref().is_some_and(|types| !types.iter().any(|wanted| wanted == kind.as_bytes())) {
+            return None;
+        }
+        if trigger.read_value {
+            fields.push(("type", Reply::bulk(*kind)));
+            fields.push(("value", content.clone()));
+        }
+    }
+    Some(Reply::map(fields))
+}
+
+fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
+    if registration.mode != Mode::Sync {
+        return queue::push(held, registration, event);
+    }
+    registration.count_event();
+    let registration = Arc::clone(registration);
+    after_notification(held, move |held| {
+        let limits = [registration.session.origin.limit, settings::PYTHON_INLINE_LIMIT.millis()];
+        let cancel = CancelToken::new();
+        cancel.set_limit(limits.into_iter().flatten().min());
+        // In the event's database, whichever the server has chosen by now.
+        let ran = held.in_db(event.db, || {
+            at_once(held, cancel, |lane| queue::run_one(&registration, lane, event.records, true));
+        });
+        if ran.is_err() {
+            registration.count_aborted(1, None);
+        }
+    });
+}

@@ -1,0 +1,295 @@
+//! In which order do a registration's events run, and how many may wait?
+//!
+//! Events wait in a queue of their registration and run one after the other, a batch at a time on a Python worker. The
+//! queue is bounded: past `event-queue-bytes` writing clients are made to pause for a moment, past twice as much (a
+//! transaction of a million writes, a script that feeds itself) events are given up, and counted.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::mem::take;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::host::RunHost;
+use super::registration::Registration;
+use super::run::{count, new_run, run_nested, text_of};
+use super::{executions, Execution, Finished, Status};
+use crate::python::{PlanOutcome, ScriptError};
+use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
+use crate::reply::Reply;
+use crate::settings;
+use crate::sync::CancelToken;
+
+/// Events that run without giving the interpreter up, and how long they may take together.
+const BATCH: usize = 64;
+const BATCH_TIME: Duration = Duration::from_millis(10);
+
+/// How long writers pause at a time while queues are too full.
+const PAUSE_MS: &[u8] = b"50";
+
+/// What an event that was given up leaves as error.
+const GIVEN_UP: &str = "ERR an event was given up: too many wait for this registration (see search.event-queue-bytes)";
+
+/// One event of a registration.
+pub(super) struct Event {
+    pub(super) db: i32,
+    /// The records that it brings, an array.
+    pub(super) records: Reply,
+    /// Who waits for what comes of it.
+    pub(super) client: Option<BlockedReply>,
+}
+
+impl Event {
+    fn bytes(&self) -> usize {
+        size_of::<Self>() + bytes_of(&self.records)
+    }
+}
+
+/// About how much memory a reply takes.
+fn bytes_of(reply: &Reply) -> usize {
+    let inside = match reply {
+        Reply::Status(text) | Reply::Bulk(text) | Reply::Error(text) | Reply::BigNumber(text) => text.capacity(),
+        Reply::Array(items) | Reply::Set(items) => items.iter().map(bytes_of).sum(),
+        Reply::Map(pairs) => pairs.iter().map(|(key, value)| bytes_of(key) + bytes_of(value)).sum(),
+        Reply::Int(_) | Reply::Double(_) | Reply::Bool(_) | Reply::Null => 0,
+    };
+    size_of::<Reply>() + inside
+}
+
+/// The events of one registration that did not begin yet.
+#[derive(Default)]
+pub(super) struct Queue {
+    events: VecDeque<Event>,
+    bytes: usize,
+    /// Somebody runs them.
+    draining: bool,
+}
+
+fn queue(registration: &Registration) -> MutexGuard<'_, Queue> {
+    registration.queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Queues an event, and sees that somebody runs it. Under the server's lock; never waits.
+pub(super) fn push(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
+    registration.count_event();
+    let most = settings::EVENT_QUEUE_BYTES.count();
+    let (start, full, refused) = {
+        let mut queue = queue(registration);
+        let db = event.db;
+        let refused = if queue.bytes > most.saturating_mul(2) {
+            Some(event)
+        } else {
+            queue.bytes += event.bytes();
+            queue.events.push_back(event);
+            None
+        };
+        let start = !queue.draining;
+        queue.draining = true;
+        (start.then_some(db), queue.bytes > most, refused)
+    };
+    if let Some(event) = refused {
+        registration.count_aborted(1, Some(GIVEN_UP));
+        if let Some(client) = event.client {
+            client.finish(&Reply::error(GIVEN_UP));
+        }
+    }
+    if full {
+        PRESSURE.set(held, Instant::now());
+    }
+    if let Some(db) = start {
+        submit(registration, db);
+    }
+}
+
+/// Rings when a queue is too full.
+static PRESSURE: Alarm = Alarm::new(relieve);
+
+/// Lets clients that write wait, so that the queues can be worked off. Others are served as always.
+fn relieve(held: &Held<'_>) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        redis::log(
+            Level::Warning,
+            "Interlock: events come faster than registrations work them off; clients that write pause now and then",
+        );
+    }
+    let pause = [b"CLIENT".to_vec(), b"PAUSE".to_vec(), PAUSE_MS.to_vec(), b"WRITE".to_vec()];
+    // Where the server refuses it (it does nowhere that we know) the second bound holds.
+    let _: Reply = redis::call(held, &pause);
+}
+
+/// Gives up all events that did not begin; returns how many there were.
+pub(super) fn abandon(registration: &Registration) -> usize {
+    let events = {
+        let mut queue = queue(registration);
+        queue.bytes = 0;
+        take(&mut queue.events)
+    };
+    let count = events.len();
+    registration.count_aborted(count, None);
+    for client in events.into_iter().filter_map(|event| event.client) {
+        client.finish(&Reply::error("ERR the registration was removed before this could run"));
+    }
+    count
+}
+
+fn submit(registration: &Arc<Registration>, db: i32) {
+    let turn = Turn { registration: Arc::clone(registration), over: false };
+    // A refusal drops the turn, which leaves the events to the next one that comes.
+    let _ = redis::background(Pools::Python, db, CancelToken::new(), move |lane| turn.run(lane));
+}
+
+/// The right to run a registration's events: there is one at a time, which keeps them in order.
+struct Turn {
+    registration: Arc<Registration>,
+    /// The queue says already who comes next.
+    over: bool,
+}
+
+impl Turn {
+    fn run(mut self, lane: &mut Lane) {
+        let events = self.next_batch(lane.db());
+        let rest = run_batch(&self.registration, lane, events);
+        let next = {
+            let mut queue = queue(&self.registration);
+            for event in rest.into_iter().rev() {
+                queue.bytes += event.bytes();
+                queue.events.push_front(event);
+            }
+            queue.draining = !queue.events.is_empty();
+            self.over = true;
+            queue.events.front().map(|event| event.db)
+        };
+        if let Some(db) = next {
+            submit(&self.registration, db);
+        }
+    }
+
+    fn next_batch(&self, db: i32) -> Vec<Event> {
+        let origin = &self.registration.session.origin;
+        // A limit holds for each event.
+        let most = if origin.limit.is_some() || origin.max_memory.is_some() { 1 } else { BATCH };
+        let mut queue = queue(&self.registration);
+        let mut events = Vec::new();
+        while events.len() < most && queue.events.front().is_some_and(|event| event.db == db) {
+            events.extend(queue.events.pop_front());
+        }
+        queue.bytes = queue.bytes.saturating_sub(events.iter().map(Event::bytes).sum());
+        events
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.over {
+            queue(&self.registration).draining = false;
+        }
+    }
+}
+
+/// Runs events one after the other, each as an execution of its own; returns those that did not begin.
+fn run_batch(registration: &Arc<Registration>, lane: &mut Lane, events: Vec<Event>) -> Vec<Event> {
+    let mut events: VecDeque<Event> = events.into();
+    let records: Vec<Reply> =
+        events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
+    let mut ended = 0;
+    run_events(registration, lane, &records, true, |finished| {
+        ended += 1;
+        if let Some(client) = events.pop_front().and_then(|event| event.client) {
+            client.finish(&trigger_reply(finished));
+        }
+    });
+    for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
+        event.records = records;
+    }
+    events.into()
+}
+
+/// Runs a call of `RG.TRIGGER`, or an event at once.
+pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records: Reply, keep: bool) -> Reply {
+    let mut reply = None;
+    run_events(registration, lane, std::slice::from_ref(&records), keep, |finished| {
+        reply = Some(trigger_reply(finished));
+    });
+    reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
+}
+
+/// All results, or the first error.
+fn trigger_reply(finished: &Finished) -> Reply {
+    match finished.errors.first() {
+        Some(error) => Reply::Error(error.clone()),
+        None => Reply::Array(finished.results.clone()),
+    }
+}
+
+/// Runs the plan of a registration for each event in turn, until one is stopped or the batch has had its time. With
+/// `keep` the executions stay listed.
+fn run_events(
+    registration: &Arc<Registration>,
+    lane: &mut Lane,
+    events: &[Reply],
+    keep: bool,
+    mut ended: impl FnMut(&Finished),
+) {
+    let origin = &registration.session.origin;
+    let cancel = lane.cancel().clone();
+    if !lane.is_inline() {
+        cancel.set_limit(origin.limit);
+    }
+    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), cancel.clone()));
+    let run = new_run(&host, cancel.clone(), lane, origin.max_memory);
+    let until = Instant::now() + BATCH_TIME;
+    let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
+    let begun = Cell::new(0_usize);
+    let begin = || {
+        if begun.get() > 0 && Instant::now() >= until {
+            return false;
+        }
+        let execution = executions().create(Arc::clone(&registration.plan.info), cancel.clone(), true);
+        if execution.start().is_err() {
+            executions().remove(&execution.id);
+            return false;
+        }
+        begun.set(begun.get() + 1);
+        current.replace(Some(execution));
+        true
+    };
+    let mut end = |finished: Finished| {
+        let Some(execution) = current.take() else { return };
+        execution.end(Status::Done, finished);
+        let (status, finished) = execution.snapshot();
+        registration.count_end(status, &finished);
+        if keep {
+            registration.keep(&execution);
+        } else {
+            executions().remove(&execution.id);
+        }
+        ended(&finished);
+    };
+    let done = registration.plan.script().run_events(run, &registration.plan, events.iter(), begin, |outcome| {
+        let PlanOutcome { results, errors } = outcome;
+        end(Finished { results, errors, ..Finished::default() });
+    });
+    match done {
+        Ok(nested) => run_nested(&registration.plan.script(), nested, lane, origin.max_memory),
+        Err(error) => fail(registration, &current, &cancel, error, end),
+    }
+    if let Some(stop) = cancel.stopped() {
+        count(stop);
+    }
+}
+
+/// The run as a whole has ended with an error: it is that of the event under way, or of the next one.
+fn fail(
+    registration: &Registration,
+    current: &RefCell<Option<Arc<Execution>>>,
+    cancel: &CancelToken,
+    error: ScriptError,
+    mut end: impl FnMut(Finished),
+) {
+    if current.borrow().is_none() {
+        current.replace(Some(executions().create(Arc::clone(&registration.plan.info), cancel.clone(), true)));
+    }
+    end(Finished { errors: vec![text_of(error)], ..Finished::default() });
+}

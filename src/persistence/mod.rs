@@ -1,0 +1,3 @@
+//! persistence/: how are things written down?
+
+pub(crate) mod bytes;

@@ -1,0 +1,137 @@
+"""What may a script say of a registration? The options of register(), checked and as plain data for the native side."""
+
+import _interlock
+
+#: The options of every reader that has registrations.
+COMMON = ("regex", "mode", "onRegistered", "onUnregistered")
+
+#: Those of one reader.
+OPTIONS = {
+    "KeysReader": ("eventTypes", "keyTypes", "commands", "readValue", "noScan"),
+    "CommandReader": ("trigger", "inorder", "hook", "keyprefix"),
+}
+
+MODES = ("async", "async_local", "sync")
+
+KEY_TYPES = ("empty", "string", "list", "hash", "set", "zset", "module", "stream")
+
+Function = type(lambda: 0)
+
+
+def error(text):
+    """A gears.error, to raise."""
+    # Imported at the call: that module imports this one.
+    import redisgears
+
+    return redisgears.GearsError(text)
+
+
+def refuse_unknown(call, reader, options, known):
+    """Names every option that the reader does not know: a misspelt one must not pass in silence."""
+    unknown = sorted(name for name in options if name not in known)
+    if unknown:
+        names = ", ".join(repr(name) for name in unknown)
+        takes = "takes " + ", ".join(known) if known else "takes no options"
+        plural = "s" if len(unknown) > 1 else ""
+        raise TypeError(f"{call}() got unexpected keyword argument{plural} {names} ({reader} {takes})")
+
+
+def checked(reader, prefix, options):
+    """The prefix, the options that the plan keeps, and what the native side must know."""
+    if reader not in OPTIONS:
+        raise error("given reader does not exists or does not support register")
+    refuse_unknown("register", reader, options, OPTIONS[reader] + COMMON)
+    if "regex" in options:
+        _interlock.log("warning", "the argument 'regex' of register() is deprecated, use 'prefix'")
+        prefix = options["regex"]
+    if not isinstance(prefix, str):
+        raise error("regex argument must be a string")
+    mode = options.get("mode", "async")
+    if not isinstance(mode, str):
+        raise error("execution mode must be a string")
+    if mode not in MODES:
+        raise error("unknown execution mode")
+    callbacks = {}
+    for name in ("onRegistered", "onUnregistered"):
+        function = options.get(name)
+        if function is not None:
+            if type(function) is not Function:
+                raise error(f"{name[0].upper()}{name[1:]} argument must be a function")
+            callbacks[name] = function
+    return prefix, callbacks, {"mode": mode, "callbacks": list(callbacks), **CHECKS[reader](options)}
+
+
+def check_keys(options):
+    """The options of a KeysReader."""
+    known = {}
+    events = texts(options, "eventTypes", "event type")
+    if events is not None:
+        known["eventTypes"] = [event.lower() for event in events]
+    kinds = texts(options, "keyTypes", "key type")
+    if kinds is not None:
+        if any(kind not in KEY_TYPES for kind in kinds):
+            raise error("unknown key type")
+        known["keyTypes"] = kinds
+    if texts(options, "commands", "command type"):
+        raise error("the option 'commands' is not available yet: command hooks come with a later version")
+    known["readValue"] = flag(options, "readValue", True, "readValue is not boolean")
+    known["noScan"] = flag(options, "noScan", False, "noScan is not boolean")
+    return known
+
+
+def check_command(options):
+    """The options of a CommandReader."""
+    trigger = options.get("trigger")
+    if options.get("hook") is not None:
+        raise error("the option 'hook' is not available yet: command hooks come with a later version")
+    if options.get("keyprefix") is not None:
+        raise error("trigger argument can not be given with keyprefix or hook")
+    if trigger is None:
+        raise error("no trigger or hook argument was given")
+    if not isinstance(trigger, str):
+        raise error("trigger argument is not string")
+    return {"trigger": trigger, "inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
+
+
+CHECKS = {"KeysReader": check_keys, "CommandReader": check_command}
+
+
+def texts(options, name, one):
+    """A list of texts, or None."""
+    values = options.get(name)
+    if values is None:
+        return None
+    many = f"{name[0].lower()}{name[1:]}"
+    try:
+        values = list(values)
+    except TypeError:
+        raise error(f"given {many} is not iterable") from None
+    if not all(isinstance(value, str) for value in values):
+        raise error(f"given {one} is not string")
+    return values
+
+
+def flag(options, name, default, refusal):
+    """A boolean option."""
+    value = options.get(name, default)
+    if not isinstance(value, bool):
+        raise error(refusal)
+    return value
+
+
+def described(_reader, prefix, known):
+    """Names and values one after the other, texts as bytes: a text could be read as a status or an error."""
+    flat = [b"prefix", raw(prefix)]
+    for name, value in known.items():
+        flat.append(name.encode())
+        if isinstance(value, str):
+            value = raw(value)
+        elif isinstance(value, list):
+            value = [raw(item) for item in value]
+        flat.append(value)
+    return flat
+
+
+def raw(text):
+    """The bytes of a text; what was not UTF-8 is what it was."""
+    return text.encode("utf-8", "surrogateescape")
