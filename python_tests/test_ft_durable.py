@@ -187,6 +187,24 @@ def test_aof_after_sigkill(new_server, preamble):
     assert definition(r) == before
 
 
+def test_fields_that_were_added_after_the_aof_was_rewritten(new_server):
+    server = new_server(config=["--appendonly", "yes", "--appendfsync", "always"])
+    r = server.client()
+    r.execute_command("FT.CREATE", "i", "PREFIX", 1, "d:", "SCHEMA", "t", "TEXT")
+    fill(r, 500)
+    r.bgrewriteaof()
+    wait_until(lambda: r.info("persistence")["aof_rewrite_in_progress"] == 0, seconds=60)
+    r.execute_command("FT.ALTER", "i", "SCHEMA", "ADD", "n", "NUMERIC")
+    settled(r)
+    expected = found(r, "i", "@n:[10 20]")
+    assert expected[0] == 11
+    server.kill()
+    server.start()
+    r = server.client()
+    settled(r)
+    assert found(r, "i", "@n:[10 20]") == expected
+
+
 def replicate(replica, primary):
     replica.client().replicaof("127.0.0.1", primary.port)
     wait_until(lambda: replica.client().info("replication")["master_link_status"] == "up", seconds=60)

@@ -55,6 +55,8 @@ impl Scan {
 /// of that.
 pub(super) fn start(held: &Held<'_>, index: &Arc<SearchIndex>) {
     if held.is_loading() {
+        // All keys, also where a look at some of them was to come.
+        *index.scan().check.lock().unwrap_or_else(PoisonError::into_inner) = None;
         index.scan().waiting.store(true, Ordering::Release);
     } else {
         let mut walk = Walk::default();
