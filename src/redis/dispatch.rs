@@ -45,6 +45,9 @@ pub struct Job {
     pub run: Box<dyn FnOnce(&mut Lane) -> Reply + Send>,
 }
 
+/// Takes the duty to answer over; called under the lock.
+pub type Register = Box<dyn FnOnce(&Held<'_>, BlockedReply) + Send>;
+
 /// A client that waits for something other than a job.
 pub struct Wait {
     /// The longest wait; the client gets an error then.
@@ -52,7 +55,7 @@ pub struct Wait {
     /// Told when the client times out or goes.
     pub cancel: CancelToken,
     /// Takes over the duty to answer.
-    pub register: Box<dyn FnOnce(&Held<'_>, BlockedReply) + Send>,
+    pub register: Register,
     /// What to answer where the client may not be blocked.
     pub otherwise: Reply,
 }
