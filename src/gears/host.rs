@@ -1,5 +1,7 @@
 //! What does a script see of the server?
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{commit, config, executions, registrations, Execution, Session};
@@ -20,8 +22,12 @@ pub(super) struct RunHost {
     session: Option<Arc<Session>>,
     /// The triggers that the script has registered so far.
     triggers: Mutex<Vec<Vec<u8>>>,
+    /// How many registrations it has made so far.
+    registered: AtomicU64,
     /// What would write is passed over: it was done before, or is the primary's affair.
     reading: bool,
+    /// The ids that the script's registrations had, when it is run again for them.
+    ids: Option<BTreeMap<u64, String>>,
 }
 
 impl RunHost {
@@ -32,8 +38,15 @@ impl RunHost {
             created: Mutex::default(),
             session: None,
             triggers: Mutex::default(),
+            registered: AtomicU64::new(0),
             reading: false,
+            ids: None,
         }
+    }
+
+    /// The same for the body of a script that is run again for registrations of these ids.
+    pub(super) fn restoring(self, ids: BTreeMap<u64, String>) -> Self {
+        Self { ids: Some(ids), ..self.reading() }
     }
 
     /// The same, but commands that write are passed over.
@@ -123,6 +136,8 @@ impl Host for RunHost {
             }
             mine.push(name);
         }
-        Ok(registrations().next_id())
+        let ordinal = self.registered.fetch_add(1, Ordering::Relaxed);
+        let known = self.ids.as_ref().and_then(|ids| ids.get(&ordinal).cloned());
+        Ok(known.unwrap_or_else(|| registrations().next_id()))
     }
 }

@@ -121,7 +121,8 @@ pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
     let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
     let script = new_script(&session)?;
     // What it creates is thrown away, and with it the token.
-    let host = RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session).reading();
+    let host =
+        RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session).restoring(page.ids.clone());
     let host = Arc::new(host);
     let run = new_run(&host, cancel, lane, page.origin.max_memory);
     let plans = script.exec(run, &page.origin.source);

@@ -45,7 +45,7 @@ pub struct Job {
     pub run: Box<dyn FnOnce(&mut Lane) -> Reply + Send>,
 }
 
-/// Whoever takes over the duty to answer a client.
+/// Takes the duty to answer over; called under the lock.
 pub type Register = Box<dyn FnOnce(&Held<'_>, BlockedReply) + Send>;
 
 /// A client that waits for something other than a job.

@@ -143,19 +143,24 @@ impl Command for Unregister {
     }
 }
 
-/// Pauses or goes on with registrations: all that are named, or none.
+/// Pauses or goes on with registrations: refused, since events of keys and commands can't be caught up with.
 fn each(invocation: &Invocation<'_>, what: &str) -> Outcome {
     let ids: Vec<&[u8]> = invocation.args().iter().copied().filter(|word| !is_word(word, "ABORTPENDING")).collect();
     if ids.is_empty() {
         return Outcome::Reply(Reply::error(format!("ERR no registration to {what}")));
     }
-    let refused = ids.first().map(|id| match find(id) {
-        None => {
-            format!("Execution {} does not exists on shard {}", String::from_utf8_lossy(id), crate::redis::node_id())
+    let missing = ids.iter().find(|id| find(id).is_none());
+    let refused = match (missing, ids.first().and_then(|id| find(id))) {
+        (Some(id), _) => {
+            let (id, shard) = (String::from_utf8_lossy(id), crate::redis::node_id());
+            format!("Execution {id} does not exists on shard {shard}")
         }
-        Some(registration) => format!("Reader {} does not support {what}", registration.reader()),
-    });
-    Outcome::Reply(refused.map_or_else(Reply::ok, Reply::error))
+        (None, first) => {
+            let reader = first.map(|registration| registration.reader().to_owned()).unwrap_or_default();
+            format!("Reader {reader} does not support {what}")
+        }
+    };
+    Outcome::Reply(Reply::error(refused))
 }
 
 pub(super) struct Pause;
