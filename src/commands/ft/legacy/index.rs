@@ -21,6 +21,8 @@ impl Command for Drop {
         match invocation.args() {
             [name] => dropindex::remove(invocation, name, true),
             [name, word] if is_word(word, "KEEPDOCS") => dropindex::remove(invocation, name, false),
+            // What the client library of version 1 sends for a missing KEEPDOCS.
+            [name, b""] => dropindex::remove(invocation, name, true),
             [_, word, ..] => Outcome::Reply(Reply::error(format!("Unknown argument `{}`", shown(word)))),
             [] => Outcome::Reply(Reply::error("Unknown Index name")),
         }
