@@ -25,6 +25,18 @@ fn stops(source: &str) {
 }
 
 #[test]
+fn an_interpreter_ends_though_a_lock_stayed_taken() {
+    let session = session(&FRESH);
+    let source = "from concurrent.futures import thread\nthread._global_shutdown_lock.acquire()";
+    let ended = interlock::python::registry().unwrap().stats().ended;
+    session.exec(source).unwrap();
+    drop(session);
+    eventually("the interpreter ends", Duration::from_secs(15), || {
+        interlock::python::registry().unwrap().stats().ended > ended
+    });
+}
+
+#[test]
 fn sleeps_and_locks_stop() {
     for source in [
         "import time; time.sleep(1000)",

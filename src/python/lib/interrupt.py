@@ -24,6 +24,9 @@ LONGEST = 0.2
 
 _monotonic = time.monotonic
 
+#: Whether the interpreter is about to end, and its other threads are gone.
+_alone = False
+
 
 def slices(timeout):
     """The lengths of the slices of a wait that lasts `timeout` seconds (None: for ever).
@@ -31,6 +34,8 @@ def slices(timeout):
     Yields at least once; the caller stops early when it has what it waits for. Raises when the run must stop.
     """
     length = FIRST
+    if _alone:
+        raise RuntimeError("no thread is left that could end this wait")
     _interlock.check_stop()
     if timeout is None:
         while True:
@@ -248,7 +253,12 @@ def patch_threading(threading):
     threading.excepthook = quiet_excepthook
 
     def shutdown():
-        """What the end of the interpreter calls; by then its threads are gone."""
+        """What the end of the interpreter calls; by then its threads are gone.
+
+        What they were torn away from they may have left locked, and nobody interrupts this thread any more.
+        """
+        global _alone
+        _alone = True
         for call in reversed(threading._threading_atexits):
             try:
                 call()
