@@ -187,7 +187,8 @@ def main():
         if len(totals) > 1:
             report.say(f"The engines do not agree on `{name}`: {[result['totals'][name] for result in results]}.")
 
-    report.say("Rates: calls a second (p50 / p99 in ms).")
+    report.say("Rates: calls a second (p50 / p99 in ms). Interlock computes identical searches that are under way at the same "
+               "moment once: the connections with the heavy one share its work.")
     show = lambda found: f"{found[0]:,.0f} ({found[1]:.2f} / {found[2]:.2f})"  # noqa: E731
     rows = [[f"{label}", *[show(result[key]) for result in results]] for label, key in [
         ("light from 10 connections, alone", "light alone"),
