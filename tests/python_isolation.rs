@@ -133,8 +133,10 @@ fn a_script_over_its_memory_limit_gets_an_error_and_nobody_else_notices() {
 #[test]
 fn the_pool_refills_and_follows_its_target() {
     let registry = python();
-    let id = session(&FRESH).interpreter().id();
+    let one = session(&FRESH);
+    let id = one.interpreter().id();
     assert!(registry.dump().iter().any(|info| info.id == id));
+    drop(one);
     eventually("the pool is full", Duration::from_secs(30), || registry.stats().warm >= 2);
     let start = Instant::now();
     let taken = registry.acquire(&FRESH).unwrap();

@@ -119,7 +119,7 @@ fn a_plan_is_announced_and_reads_keys_in_batches() {
     assert_eq!(values.results.len(), 3, "{texts:?}");
     assert_eq!(values.results[0], Reply::bulk("['a', 'string', '1', None]"));
     assert_eq!(values.results[1], Reply::bulk("[bytearray(b'\\xff'), 'hash', {'f': 'v'}, None]"));
-    assert_eq!(values.results[2], Reply::bulk("['s', 'unknown', None, None]"));
+    assert_eq!(values.results[2], Reply::bulk("['s', 'stream', [], None]"));
 
     let names = python::session(&FRESH).outcome("GB().run('*', convertToStr=False, readValue=False)");
     assert_eq!(names.results.len(), 3);
