@@ -123,6 +123,11 @@ def test_looking_starts_no_pool(new_server):
     server = new_server()
     r = server.client()
     assert r.execute_command("IL.STATS") and r.info("search_interlock")
-    threads = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm")
-    names = {name.read_text().strip() for name in threads}
-    assert "il-probe" in names and not names & {"il-worker", "il-long", "il-python"}
+
+    def names():
+        threads = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm")
+        return {name.read_text().strip() for name in threads}
+
+    # A thread gives itself its name, a moment after it was made.
+    wait_until(lambda: "il-probe" in names())
+    assert not names() & {"il-worker", "il-long", "il-python"}
