@@ -47,6 +47,16 @@ impl Reply {
         Reply::Error(text.into())
     }
 
+    /// The error of a call that ended with a panic.
+    pub fn internal_error() -> Self {
+        Reply::error("ERR internal error, see the server's log")
+    }
+
+    /// An integer that counts something; the greatest one for what has no place in an integer.
+    pub fn count(number: u64) -> Self {
+        Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
     /// An array of bulk strings.
     pub fn bulks<I: IntoIterator<Item = T>, T: Into<Vec<u8>>>(items: I) -> Self {
         Reply::Array(items.into_iter().map(|item| Reply::Bulk(item.into())).collect())

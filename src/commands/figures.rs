@@ -97,7 +97,7 @@ impl List {
     }
 
     fn count(&mut self, name: &str, value: u64) {
-        self.0.push((name.to_owned(), Reply::Int(i64::try_from(value).unwrap_or(i64::MAX))));
+        self.0.push((name.to_owned(), Reply::count(value)));
     }
 
     fn summary(&mut self, name: &str, summary: &Summary) {

@@ -101,13 +101,8 @@ impl Request for LockRequest {
     }
 
     fn reply(entered: Entered) -> Reply {
-        Reply::Array(vec![number(entered.token), number(entered.depth)])
+        Reply::Array(vec![Reply::count(entered.token), Reply::count(entered.depth)])
     }
-}
-
-/// An integer of a reply.
-fn number(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 static HANDLE: KeyTypeHandle = KeyTypeHandle::new();

@@ -210,7 +210,7 @@ impl Request for OnceRequest {
 
     fn reply(outcome: Outcome) -> Reply {
         let (word, content) = match outcome {
-            Outcome::Compute(token) => ("compute", Reply::Int(i64::try_from(token).unwrap_or(i64::MAX))),
+            Outcome::Compute(token) => ("compute", Reply::count(token)),
             Outcome::Ready(value) => ("ready", Reply::Bulk(value)),
             Outcome::Failed(message) => ("failed", Reply::Bulk(message)),
         };

@@ -2,12 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::glob::Glob;
 
 use crate::python::host::{KeyRecord, KeysRequest, RecordSource};
-use crate::redis::{read_value, Door, KeyRef, KeysCursor, Slice};
+use crate::redis::{read_value, unix_millis, Door, KeyRef, KeysCursor, Slice};
 
 /// Records of one batch at most, so that a batch is small also where slices have no end (inline).
 const BATCH: usize = 512;
@@ -81,7 +80,7 @@ fn fill(
     found: &mut VecDeque<(Vec<u8>, Option<&'static str>)>,
     more: &mut bool,
 ) {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
+    let now = unix_millis();
     let mut visit = |key: &KeyRef<'_>| {
         if pattern.matches(key.name) && !key.expired(now) {
             found.push_back((key.name.to_vec(), key.kind()));

@@ -24,7 +24,7 @@ pub trait Aside: 'static {
     fn load(bytes: &[u8], version: i32) -> bool;
 }
 
-/// Registers `T` with the server, as a data type that no key ever has; only while the module is being loaded.
+/// Registers `T` with the server; only while the module is being loaded.
 ///
 /// # Errors
 /// The name that the server refused.
@@ -32,23 +32,41 @@ pub trait Aside: 'static {
 /// # Safety
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn register<T: Aside>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
+    // SAFETY: the caller's promise; the callbacks are those of this type.
+    unsafe { register_as(ctx, T::NAME, T::VERSION, save::<T>, load::<T>) }
+}
+
+/// Registers something to be saved beside the keys, as a data type that no key ever has.
+///
+/// # Errors
+/// The name that the server refused.
+///
+/// # Safety
+/// `ctx` is the context of the load callback, and the callbacks are sound for the type.
+pub(super) unsafe fn register_as(
+    ctx: *mut raw::RedisModuleCtx,
+    name: &'static CStr,
+    version: c_int,
+    save: Save,
+    load: Load,
+) -> Result<(), String> {
     // SAFETY: zero is a valid value of this C struct: no callback.
     let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
     methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
     methods.rdb_load = Some(no_value);
-    // SAFETY: as above.
-    unsafe { save_with(&mut methods, save::<T>, load::<T>) };
     // SAFETY: the caller's promise; the server copies the methods.
-    let handle =
-        unsafe { api!(RedisModule_CreateDataType(ctx, T::NAME.as_ptr().cast_mut(), T::VERSION, &mut methods)) };
+    let handle = unsafe {
+        save_with(&mut methods, save, load);
+        api!(RedisModule_CreateDataType(ctx, name.as_ptr().cast_mut(), version, &mut methods))
+    };
     if handle.is_null() {
-        return Err(format!("the server refused the data type {}", T::NAME.to_string_lossy()));
+        return Err(format!("the server refused the data type {}", name.to_string_lossy()));
     }
     Ok(())
 }
 
-type Save = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int);
-type Load = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int, c_int) -> c_int;
+pub(super) type Save = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int);
+pub(super) type Load = unsafe extern "C" fn(*mut raw::RedisModuleIO, c_int, c_int) -> c_int;
 
 /// Whether the server has `aux_save2` (7.2): what saves nothing then leaves no trace in the file, which stays
 /// loadable without the module. An older server notes the module's name in any case.
@@ -92,7 +110,7 @@ pub(super) unsafe fn load_aside(io: *mut raw::RedisModuleIO, read: impl FnOnce(&
 }
 
 /// No key has such a value: one in a file or a `RESTORE` is not ours.
-pub(super) unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
+unsafe extern "C" fn no_value(_io: *mut raw::RedisModuleIO, _version: c_int) -> *mut c_void {
     std::ptr::null_mut()
 }
 

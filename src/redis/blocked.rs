@@ -158,7 +158,7 @@ impl Drop for BlockedReply {
         // SAFETY: the client is unblocked after this, by `deliver` alone.
         unsafe {
             if !self.answered {
-                write::write(self.ctx, &Reply::error("ERR internal error, see the server's log"));
+                write::write(self.ctx, &Reply::internal_error());
             }
             api!(RedisModule_BlockedClientMeasureTimeEnd(self.client));
         }

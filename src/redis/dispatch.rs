@@ -274,8 +274,7 @@ fn inline(job: Job, invocation: &Invocation<'_>) {
 
 /// The job's reply; a panic becomes an error.
 fn run(work: Box<dyn FnOnce(&mut Lane) -> Reply + Send>, lane: &mut Lane) -> Reply {
-    panic::catch_unwind(AssertUnwindSafe(|| work(lane)))
-        .unwrap_or_else(|_| Reply::error("ERR internal error, see the server's log"))
+    panic::catch_unwind(AssertUnwindSafe(|| work(lane))).unwrap_or_else(|_| Reply::internal_error())
 }
 
 fn answer(held: &Held<'_>, reply: &Reply) {

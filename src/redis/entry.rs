@@ -36,6 +36,33 @@ pub struct ArgDoc {
     pub flag: bool,
 }
 
+impl ArgDoc {
+    /// An argument that must be there.
+    pub const fn required(name: &'static CStr) -> Self {
+        Self { name, token: None, optional: false, flag: false }
+    }
+
+    /// An argument that may be left out.
+    pub const fn optional(name: &'static CStr) -> Self {
+        Self { name, token: None, optional: true, flag: false }
+    }
+
+    /// A word and an argument after it, both of which must be there.
+    pub const fn after(name: &'static CStr, token: &'static CStr) -> Self {
+        Self { name, token: Some(token), optional: false, flag: false }
+    }
+
+    /// A word and an argument after it, which may be left out.
+    pub const fn option(name: &'static CStr, token: &'static CStr) -> Self {
+        Self { name, token: Some(token), optional: true, flag: false }
+    }
+
+    /// A word that may be left out.
+    pub const fn flag(name: &'static CStr, token: &'static CStr) -> Self {
+        Self { name, token: Some(token), optional: true, flag: true }
+    }
+}
+
 /// Which arguments of a command are keys, for ACLs and cluster clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keys {
@@ -159,7 +186,7 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
     if done.is_none() {
         // SAFETY: the command's context. A panic while the reply was being written may leave a
         // broken reply, but the server and everybody else go on.
-        unsafe { write::write(ctx, &Reply::error("ERR internal error, see the server's log")) };
+        unsafe { write::write(ctx, &Reply::internal_error()) };
     }
     raw::REDISMODULE_OK as c_int
 }

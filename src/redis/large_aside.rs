@@ -46,19 +46,8 @@ const PART: usize = 1 << 20;
 /// # Safety
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn register<T: LargeAside>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
-    // SAFETY: zero is a valid value of this C struct: no callback.
-    let mut methods: raw::RedisModuleTypeMethods = unsafe { std::mem::zeroed() };
-    methods.version = u64::from(raw::REDISMODULE_TYPE_METHOD_VERSION);
-    methods.rdb_load = Some(aside::no_value);
-    // SAFETY: the callbacks below are those of this type.
-    unsafe { aside::save_with(&mut methods, aux_save::<T>, aux_load::<T>) };
-    // SAFETY: the caller's promise; the server copies the methods and keeps the type.
-    let handle =
-        unsafe { api!(RedisModule_CreateDataType(ctx, T::NAME.as_ptr().cast_mut(), T::VERSION, &mut methods)) };
-    if handle.is_null() {
-        return Err(format!("the server refused the data type {}", T::NAME.to_string_lossy()));
-    }
-    Ok(())
+    // SAFETY: the caller's promise; the callbacks are those of this type.
+    unsafe { aside::register_as(ctx, T::NAME, T::VERSION, aux_save::<T>, aux_load::<T>) }
 }
 
 unsafe extern "C" fn aux_save<T: LargeAside>(io: *mut raw::RedisModuleIO, _when: c_int) {

@@ -62,7 +62,7 @@ pub use memory::{server_allocator, ServerAllocator};
 pub use node::node_id;
 pub use notify::{after_notification, KeyEvent, KeyWatcher};
 pub use replicate::replicate;
-pub use scan::{KeyRef, KeysCursor};
+pub use scan::{unix_millis, KeyRef, KeysCursor};
 pub use timer::Alarm;
 pub use typed::{delete, expiry, get, put, serves, Expiry, Found};
 pub use types::{KeyType, KeyTypeHandle};

@@ -4,11 +4,17 @@
 //! met at least once, whatever the tables do meanwhile; a table that shrinks may show a key twice.
 
 use std::os::raw::c_void;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use redis_module::raw;
 
 use super::entry::bytes_of;
 use super::{api, Held, KeyAccess};
+
+/// The Unix time in milliseconds: the clock of expiries.
+pub fn unix_millis() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64)
+}
 
 /// A scan of the keys of one database.
 pub struct KeysCursor {

@@ -84,7 +84,7 @@ struct Landing(Arc<Flight>);
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.0.land(Reply::error("ERR internal error, see the server's log"));
+        self.0.land(Reply::internal_error());
     }
 }
 

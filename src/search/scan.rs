@@ -6,12 +6,12 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use engine::index::Snapshot;
 
 use super::{follow, registry, SearchIndex};
-use crate::redis::{background, is_hash, key_count, Held, KeysCursor, Lane, Pools};
+use crate::redis::{background, is_hash, key_count, unix_millis, Held, KeysCursor, Lane, Pools};
 use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
@@ -176,7 +176,7 @@ impl Walk {
 
     /// Goes on until it is done or `spent` says true.
     fn step(&mut self, held: &Held<'_>, index: &Arc<SearchIndex>, spent: impl Fn() -> bool) {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
+        let now = unix_millis();
         index.scan().total.store(key_count(held), Ordering::Relaxed);
         let view = index.view();
         let (mut seen, mut changes) = (0, Vec::new());

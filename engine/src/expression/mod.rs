@@ -23,7 +23,7 @@ mod functions;
 mod parser;
 mod value;
 
-pub use value::{number_text, Value};
+pub use value::{number_text, twelve_digits, Value};
 
 use crate::error::Shown;
 use functions::Function;

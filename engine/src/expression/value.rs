@@ -81,11 +81,18 @@ pub(super) fn parse_number(text: &[u8]) -> Option<f64> {
     std::str::from_utf8(text).ok()?.trim().parse().ok()
 }
 
-/// A number as rows show it: whole ones without decimals, others with at most 12 significant digits
-/// (C's `%.12g`).
+/// A number as rows show it: whole ones without decimals, others with at most 12 significant digits.
 pub fn number_text(number: f64) -> String {
     /// Above this a double does not tell neighbouring whole numbers apart.
     const EXACT: f64 = 9_007_199_254_740_992.0;
+    if number.fract() == 0.0 && number.abs() < EXACT {
+        return (number as i64).to_string();
+    }
+    twelve_digits(number)
+}
+
+/// A number with at most 12 significant digits, as C's `%.12g` writes it.
+pub fn twelve_digits(number: f64) -> String {
     const DIGITS: i32 = 12;
     if number.is_nan() {
         return "nan".to_owned();
@@ -93,9 +100,7 @@ pub fn number_text(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "inf" } else { "-inf" }.to_owned();
     }
-    if number.fract() == 0.0 && number.abs() < EXACT {
-        return (number as i64).to_string();
-    }
+    // The exponent after rounding to so many digits decides on the form.
     let scientific = format!("{number:.*e}", DIGITS as usize - 1);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);

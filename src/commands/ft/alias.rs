@@ -1,7 +1,7 @@
 //! `FT.ALIASADD`, `FT.ALIASUPDATE`, `FT.ALIASDEL`: other names for indexes.
 
-use super::{argument, definition_command};
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use super::definition_command;
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::search::registry;
 
 const NO_INDEX: &str = "Unknown index name (or name is an alias itself)";
@@ -14,7 +14,7 @@ impl Command for AliasAdd {
         flags: c"write deny-oom",
         arity: 3,
         summary: c"Gives an index another name",
-        args: &[argument(c"alias"), argument(c"index")],
+        args: &[ArgDoc::required(c"alias"), ArgDoc::required(c"index")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -40,7 +40,7 @@ impl Command for AliasUpdate {
         flags: c"write deny-oom",
         arity: 3,
         summary: c"Gives an index another name, which may be that of another index so far",
-        args: &[argument(c"alias"), argument(c"index")],
+        args: &[ArgDoc::required(c"alias"), ArgDoc::required(c"index")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -61,7 +61,7 @@ impl Command for AliasDel {
         flags: c"write",
         arity: 2,
         summary: c"Takes another name away from its index",
-        args: &[argument(c"alias")],
+        args: &[ArgDoc::required(c"alias")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -1,6 +1,6 @@
 //! `FT.ALTER index [SKIPINITIALSCAN] SCHEMA ADD field type ...`: adds fields to an index.
 
-use super::{argument, definition_command, flag, unknown_index};
+use super::{definition_command, unknown_index};
 use crate::commands::args::is_word;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::search::{lifecycle, registry};
@@ -14,9 +14,9 @@ impl Command for Alter {
         arity: -2,
         summary: c"Adds fields to an index and reads its documents again, in the background",
         args: &[
-            argument(c"index"),
-            flag(c"skipinitialscan", c"SKIPINITIALSCAN"),
-            ArgDoc { name: c"add", token: Some(c"SCHEMA ADD"), optional: false, flag: false },
+            ArgDoc::required(c"index"),
+            ArgDoc::flag(c"skipinitialscan", c"SKIPINITIALSCAN"),
+            ArgDoc::after(c"add", c"SCHEMA ADD"),
         ],
     };
 

@@ -3,9 +3,8 @@
 //! The same options as `CONFIG GET search.*`. A name that means nothing here is shown without a value and refuses to
 //! be set.
 
-use super::argument;
 use crate::commands::args::is_word;
-use crate::redis::{call, Command, CommandSpec, Held, Invocation, Outcome};
+use crate::redis::{call, ArgDoc, Command, CommandSpec, Held, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::settings::{self, Kind, Setting};
 
@@ -17,7 +16,7 @@ impl Command for Config {
         flags: c"readonly",
         arity: -3,
         summary: c"Shows, sets or explains the options of search",
-        args: &[argument(c"action"), argument(c"option")],
+        args: &[ArgDoc::required(c"action"), ArgDoc::required(c"option")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -1,6 +1,6 @@
 //! `FT.CREATE index [options] SCHEMA field type ...`: makes an index over the hashes whose names begin with a prefix.
 
-use super::{argument, definition_command, flag, option};
+use super::definition_command;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::search::lifecycle;
 
@@ -24,22 +24,22 @@ impl Command for Create {
 }
 
 const ARGS: &[ArgDoc] = &[
-    argument(c"index"),
-    option(c"data_type", c"ON"),
-    option(c"prefix", c"PREFIX"),
-    option(c"filter", c"FILTER"),
-    option(c"default_lang", c"LANGUAGE"),
-    option(c"lang_attribute", c"LANGUAGE_FIELD"),
-    option(c"default_score", c"SCORE"),
-    option(c"score_attribute", c"SCORE_FIELD"),
-    option(c"payload_attribute", c"PAYLOAD_FIELD"),
-    flag(c"maxtextfields", c"MAXTEXTFIELDS"),
-    option(c"seconds", c"TEMPORARY"),
-    flag(c"nooffsets", c"NOOFFSETS"),
-    flag(c"nohl", c"NOHL"),
-    flag(c"nofields", c"NOFIELDS"),
-    flag(c"nofreqs", c"NOFREQS"),
-    option(c"stopword", c"STOPWORDS"),
-    flag(c"skipinitialscan", c"SKIPINITIALSCAN"),
-    ArgDoc { name: c"field", token: Some(c"SCHEMA"), optional: false, flag: false },
+    ArgDoc::required(c"index"),
+    ArgDoc::option(c"data_type", c"ON"),
+    ArgDoc::option(c"prefix", c"PREFIX"),
+    ArgDoc::option(c"filter", c"FILTER"),
+    ArgDoc::option(c"default_lang", c"LANGUAGE"),
+    ArgDoc::option(c"lang_attribute", c"LANGUAGE_FIELD"),
+    ArgDoc::option(c"default_score", c"SCORE"),
+    ArgDoc::option(c"score_attribute", c"SCORE_FIELD"),
+    ArgDoc::option(c"payload_attribute", c"PAYLOAD_FIELD"),
+    ArgDoc::flag(c"maxtextfields", c"MAXTEXTFIELDS"),
+    ArgDoc::option(c"seconds", c"TEMPORARY"),
+    ArgDoc::flag(c"nooffsets", c"NOOFFSETS"),
+    ArgDoc::flag(c"nohl", c"NOHL"),
+    ArgDoc::flag(c"nofields", c"NOFIELDS"),
+    ArgDoc::flag(c"nofreqs", c"NOFREQS"),
+    ArgDoc::option(c"stopword", c"STOPWORDS"),
+    ArgDoc::flag(c"skipinitialscan", c"SKIPINITIALSCAN"),
+    ArgDoc::after(c"field", c"SCHEMA"),
 ];

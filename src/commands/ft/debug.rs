@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::{argument, unknown_index};
+use super::unknown_index;
 use crate::commands::args::is_word;
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::registry;
 
@@ -16,7 +16,7 @@ impl Command for Debug {
         flags: c"readonly",
         arity: -2,
         summary: c"Seconds until a temporary index goes unless it is used",
-        args: &[argument(c"subcommand"), argument(c"index")],
+        args: &[ArgDoc::required(c"subcommand"), ArgDoc::required(c"index")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -1,7 +1,6 @@
 //! `FT.DICTADD`, `FT.DICTDEL`, `FT.DICTDUMP`: lists of words for spell checking.
 
-use super::argument;
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::dictionaries;
 
@@ -13,7 +12,7 @@ impl Command for DictAdd {
         flags: c"write deny-oom",
         arity: -3,
         summary: c"Adds words to a dictionary",
-        args: &[argument(c"dict"), argument(c"term")],
+        args: &[ArgDoc::required(c"dict"), ArgDoc::required(c"term")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -29,7 +28,7 @@ impl Command for DictDel {
         flags: c"write",
         arity: -3,
         summary: c"Removes words from a dictionary",
-        args: &[argument(c"dict"), argument(c"term")],
+        args: &[ArgDoc::required(c"dict"), ArgDoc::required(c"term")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -43,7 +42,7 @@ fn changed(invocation: &Invocation<'_>, change: impl FnOnce(&[u8], &[&[u8]]) -> 
     if count > 0 {
         invocation.replicate_as_is();
     }
-    Outcome::Reply(Reply::Int(i64::try_from(count).unwrap_or(i64::MAX)))
+    Outcome::Reply(Reply::count(count as u64))
 }
 
 pub(super) struct DictDump;
@@ -54,7 +53,7 @@ impl Command for DictDump {
         flags: c"readonly",
         arity: 2,
         summary: c"The words of a dictionary",
-        args: &[argument(c"dict")],
+        args: &[ArgDoc::required(c"dict")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

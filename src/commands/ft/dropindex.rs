@@ -1,8 +1,7 @@
 //! `FT.DROPINDEX index [DD]`: removes an index, with `DD` also its documents.
 
-use super::{argument, flag};
 use crate::commands::args::{is_word, shown};
-use crate::redis::{Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
 use crate::reply::Reply;
 use crate::search::{lifecycle, registry};
 use crate::sync::CancelToken;
@@ -15,7 +14,7 @@ impl Command for DropIndex {
         flags: c"write",
         arity: -2,
         summary: c"Removes an index, and on request its documents",
-        args: &[argument(c"index"), flag(c"delete_docs", c"DD")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::flag(c"delete_docs", c"DD")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -1,7 +1,7 @@
 //! `FT.EXPLAIN index query [option...]`, `FT.EXPLAINCLI`: what a query means to an index.
 
-use super::{argument, job, options};
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use super::{job, options};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::{registry, Failure, Plan};
 
@@ -13,7 +13,7 @@ impl Command for Explain {
         flags: c"readonly",
         arity: -3,
         summary: c"Shows how a query is understood, as one text.",
-        args: &[argument(c"index"), argument(c"query")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"query")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -29,7 +29,7 @@ impl Command for ExplainCli {
         flags: c"readonly",
         arity: -3,
         summary: c"Shows how a query is understood, line by line.",
-        args: &[argument(c"index"), argument(c"query")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"query")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

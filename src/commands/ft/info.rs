@@ -6,8 +6,8 @@ use engine::index::Figures;
 use engine::schema::{Field, FieldKind, Sortable};
 use engine::text::Language;
 
-use super::{argument, unknown_index};
-use crate::redis::{Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use super::unknown_index;
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
 use crate::reply::Reply;
 use crate::search::{definition, registry, Failures, SearchIndex, View};
 use crate::sync::CancelToken;
@@ -20,7 +20,7 @@ impl Command for Info {
         flags: c"readonly",
         arity: 2,
         summary: c"Definition and figures of an index",
-        args: &[argument(c"index")],
+        args: &[ArgDoc::required(c"index")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -50,10 +50,6 @@ fn status(text: &str) -> Reply {
     Reply::Status(text.into())
 }
 
-fn count(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
 /// Bytes as megabytes.
 fn mb(bytes: usize) -> Reply {
     Reply::Double(bytes as f64 / f64::from(1 << 20))
@@ -76,13 +72,13 @@ fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
         ("attributes", Reply::Array(fields.iter().map(|field| attribute(field, is_resp3)).collect())),
         // What version 1 called them.
         ("fields", Reply::Array(fields.iter().map(old_field).collect())),
-        ("num_docs", count(figures.documents)),
-        ("max_doc_id", count(figures.versions)),
-        ("num_terms", count(figures.terms)),
-        ("num_records", count(words)),
+        ("num_docs", Reply::count(figures.documents)),
+        ("max_doc_id", Reply::count(figures.versions)),
+        ("num_terms", Reply::count(figures.terms)),
+        ("num_records", Reply::count(words)),
         ("inverted_sz_mb", mb(memory.postings + memory.columns)),
         ("vector_index_sz_mb", mb(0)),
-        ("total_inverted_index_blocks", count(figures.segments)),
+        ("total_inverted_index_blocks", Reply::count(figures.segments)),
         ("offset_vectors_sz_mb", mb(memory.positions)),
         ("doc_table_size_mb", mb(memory.documents)),
         ("sortable_values_size_mb", mb(memory.sort)),
@@ -94,11 +90,11 @@ fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
     ];
     reply.extend(averages(&figures));
     reply.extend([
-        ("hash_indexing_failures", count(errors.total.count)),
+        ("hash_indexing_failures", Reply::count(errors.total.count)),
         ("total_indexing_time", Reply::Double(index.indexing_time().as_secs_f64() * 1000.0)),
         ("indexing", Reply::Int(i64::from(index.is_scanning()))),
         ("percent_indexed", Reply::Double(index.scan_progress())),
-        ("number_of_uses", count(index.queries())),
+        ("number_of_uses", Reply::count(index.queries())),
         ("cleaning", Reply::Int(0)),
         ("gc_stats", gc_stats()),
         ("cursor_stats", cursor_stats()),
@@ -262,7 +258,7 @@ fn failures(failures: Option<&Failures>) -> Reply {
         None => (Reply::bulk("N/A"), Reply::bulk("N/A")),
     };
     map([
-        ("indexing failures", count(failures.map_or(0, |failures| failures.count))),
+        ("indexing failures", Reply::count(failures.map_or(0, |failures| failures.count))),
         ("last indexing error", text),
         ("last indexing error key", key),
     ])

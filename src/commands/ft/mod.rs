@@ -21,7 +21,7 @@ mod synonyms;
 mod tagvals;
 mod words;
 
-use crate::redis::{ArgDoc, Invocation, Job, Lane, Loader, Outcome, Pools};
+use crate::redis::{Invocation, Job, Lane, Loader, Outcome, Pools};
 use crate::reply::Reply;
 use crate::sync::CancelToken;
 
@@ -91,19 +91,4 @@ fn ok_or_error(done: Result<(), String>) -> Reply {
         Ok(()) => Reply::ok(),
         Err(text) => Reply::error(text),
     }
-}
-
-/// A required argument, for `COMMAND DOCS`.
-const fn argument(name: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: None, optional: false, flag: false }
-}
-
-/// An argument that may be left out.
-const fn option(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: false }
-}
-
-/// A word that may be left out.
-const fn flag(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: true }
 }

@@ -6,8 +6,8 @@ use engine::cursor::profile::Profile as Clause;
 
 use super::rows::Shape;
 use super::words::Words;
-use super::{argument, flag, job, options};
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use super::{job, options};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::{Answer, Report, Search, TIMED_OUT};
 
@@ -19,7 +19,7 @@ impl Command for Profile {
         flags: c"readonly",
         arity: -5,
         summary: c"Runs a search and reports how long its parts took.",
-        args: &[argument(c"index"), flag(c"limited", c"LIMITED"), argument(c"query")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::flag(c"limited", c"LIMITED"), ArgDoc::required(c"query")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -78,7 +78,11 @@ fn reply(shape: Shape, resp3: bool, answer: Answer, report: &Report, limited: bo
 fn processors(report: &Report, total: u64, rows: u64) -> Vec<Reply> {
     let clauses = report.clauses.time;
     let step = |kind, time, counter: u64| {
-        Reply::Map(vec![(name("Type"), name(kind)), (name("Time"), millis(time)), (name("Counter"), count(counter))])
+        Reply::Map(vec![
+            (name("Type"), name(kind)),
+            (name("Time"), millis(time)),
+            (name("Counter"), Reply::count(counter)),
+        ])
     };
     vec![
         step("Index", clauses, total),
@@ -93,9 +97,9 @@ fn clause(profile: &Clause, limited: bool) -> Reply {
     entries.extend(profile.origin.map(|origin| (name("Query type"), name(origin))));
     entries.extend(profile.term.as_ref().map(|term| (name("Term"), Reply::bulk(&**term))));
     entries.push((name("Time"), millis(profile.time)));
-    entries.push((name("Counter"), count(profile.reads)));
+    entries.push((name("Counter"), Reply::count(profile.reads)));
     if profile.children.is_empty() {
-        entries.push((name("Size"), count(profile.size)));
+        entries.push((name("Size"), Reply::count(profile.size)));
         return Reply::Map(entries);
     }
     let children = || profile.children.iter().map(|child| clause(child, limited));
@@ -112,10 +116,6 @@ fn clause(profile: &Clause, limited: bool) -> Reply {
 
 fn name(text: &str) -> Reply {
     Reply::Status(text.into())
-}
-
-fn count(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 fn millis(time: Duration) -> Reply {

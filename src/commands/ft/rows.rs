@@ -4,6 +4,7 @@
 //! with a map for each row.
 
 use engine::columns::SortValue;
+use engine::expression::twelve_digits;
 use engine::score::explain::Explanation;
 
 use crate::reply::Reply;
@@ -40,7 +41,7 @@ impl Shape {
 
     fn flat(self, answer: Answer) -> Reply {
         let mut items = Vec::with_capacity(1 + answer.rows.len() * 2);
-        items.push(total(&answer));
+        items.push(Reply::count(answer.total));
         for row in answer.rows {
             let parts = self.parts(row);
             items.push(parts.key);
@@ -55,7 +56,7 @@ impl Shape {
     /// The entries of the RESP3 map.
     pub(super) fn map(self, answer: Answer) -> Vec<(Reply, Reply)> {
         let warning = if answer.partial { vec![Reply::bulk(TIMED_OUT)] } else { Vec::new() };
-        let total = total(&answer);
+        let total = Reply::count(answer.total);
         let rows = answer.rows.into_iter().map(|row| {
             let parts = self.parts(row);
             let mut row = vec![entry("id", parts.key)];
@@ -101,10 +102,6 @@ struct Parts {
     fields: Option<Reply>,
 }
 
-fn total(answer: &Answer) -> Reply {
-    Reply::Int(i64::try_from(answer.total).unwrap_or(i64::MAX))
-}
-
 fn word(text: &str) -> Reply {
     Reply::Status(text.into())
 }
@@ -126,37 +123,9 @@ fn explained(step: Explanation) -> Reply {
 /// `#` and a number, or `$` and a text.
 fn sort_key(value: SortValue) -> Reply {
     Reply::Bulk(match value {
-        SortValue::Number(number) => format!("#{}", shown_number(number)).into_bytes(),
+        SortValue::Number(number) => format!("#{}", twelve_digits(number)).into_bytes(),
         SortValue::Text(text) => [b"$", &*text].concat(),
     })
-}
-
-/// A number with at most 12 significant digits, as C's `%.12g` writes it.
-pub(super) fn shown_number(number: f64) -> String {
-    const DIGITS: i32 = 12;
-    if !number.is_finite() {
-        return if number.is_nan() {
-            "nan".to_owned()
-        } else if number > 0.0 {
-            "inf".to_owned()
-        } else {
-            "-inf".to_owned()
-        };
-    }
-    // The exponent after rounding to so many digits decides on the form.
-    let scientific = format!("{number:.*e}", DIGITS as usize - 1);
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    let short = |text: &str| match text.contains('.') {
-        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => text.to_owned(),
-    };
-    if (-4..DIGITS).contains(&exponent) {
-        let decimals = usize::try_from(DIGITS - 1 - exponent).unwrap_or(0);
-        return short(&format!("{number:.decimals$}"));
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{}e{sign}{:02}", short(digits), exponent.abs())
 }
 
 #[cfg(test)]
@@ -179,7 +148,7 @@ mod tests {
             (0.0, "0"),
             (f64::NEG_INFINITY, "-inf"),
         ] {
-            assert_eq!(shown_number(number), text);
+            assert_eq!(twelve_digits(number), text);
         }
     }
 

@@ -2,8 +2,7 @@
 
 use super::options;
 use super::rows::Shape;
-use super::{argument, option};
-use crate::redis::{Command, CommandSpec, Invocation, Job, Lane, Outcome, Pools};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Lane, Outcome, Pools};
 use crate::reply::Reply;
 use crate::search::{self, Weight};
 use crate::settings;
@@ -17,7 +16,12 @@ impl Command for Search {
         flags: c"readonly",
         arity: -2,
         summary: c"Returns documents of an index that match a query.",
-        args: &[argument(c"index"), argument(c"query"), option(c"limit", c"LIMIT"), option(c"sortby", c"SORTBY")],
+        args: &[
+            ArgDoc::required(c"index"),
+            ArgDoc::required(c"query"),
+            ArgDoc::option(c"limit", c"LIMIT"),
+            ArgDoc::option(c"sortby", c"SORTBY"),
+        ],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -4,9 +4,9 @@ use engine::query::{parse, Dialect, Params};
 use engine::spellcheck::Misspelling;
 
 use super::words::{number, unknown, Words};
-use super::{argument, job, option, UNKNOWN_INDEX};
+use super::{job, UNKNOWN_INDEX};
 use crate::commands::args::shown;
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::{dictionaries, misspelled, registry, Spelling};
 use crate::settings;
@@ -20,11 +20,11 @@ impl Command for SpellCheck {
         arity: -3,
         summary: c"Suggests known words for the unknown ones of a query.",
         args: &[
-            argument(c"index"),
-            argument(c"query"),
-            option(c"distance", c"DISTANCE"),
-            option(c"terms", c"TERMS"),
-            option(c"dialect", c"DIALECT"),
+            ArgDoc::required(c"index"),
+            ArgDoc::required(c"query"),
+            ArgDoc::option(c"distance", c"DISTANCE"),
+            ArgDoc::option(c"terms", c"TERMS"),
+            ArgDoc::option(c"dialect", c"DIALECT"),
         ],
     };
 

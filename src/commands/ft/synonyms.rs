@@ -1,8 +1,8 @@
 //! `FT.SYNUPDATE`, `FT.SYNDUMP`: words that mean the same; `FT.SYNADD` of old clients.
 
-use super::{argument, definition_command, flag, unknown_index};
+use super::{definition_command, unknown_index};
 use crate::commands::args::is_word;
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::{lifecycle, registry};
 
@@ -15,10 +15,10 @@ impl Command for SynUpdate {
         arity: -4,
         summary: c"Adds words to a synonym group",
         args: &[
-            argument(c"index"),
-            argument(c"group"),
-            flag(c"skipinitialscan", c"SKIPINITIALSCAN"),
-            argument(c"term"),
+            ArgDoc::required(c"index"),
+            ArgDoc::required(c"group"),
+            ArgDoc::flag(c"skipinitialscan", c"SKIPINITIALSCAN"),
+            ArgDoc::required(c"term"),
         ],
     };
 
@@ -47,7 +47,7 @@ impl Command for SynDump {
         flags: c"readonly",
         arity: 2,
         summary: c"The words that have synonyms, each with its groups",
-        args: &[argument(c"index")],
+        args: &[ArgDoc::required(c"index")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -67,7 +67,7 @@ impl Command for SynAdd {
         flags: c"write deny-oom",
         arity: -2,
         summary: c"Gone: FT.SYNUPDATE does it",
-        args: &[argument(c"index"), argument(c"term")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"term")],
     };
 
     fn call(_invocation: &Invocation<'_>) -> Outcome {

@@ -2,8 +2,8 @@
 
 use engine::schema::FieldKind;
 
-use super::{argument, job, UNKNOWN_INDEX};
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use super::{job, UNKNOWN_INDEX};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::{registry, tag_values};
 
@@ -15,7 +15,7 @@ impl Command for TagVals {
         flags: c"readonly",
         arity: 3,
         summary: c"Returns the distinct tags of a field.",
-        args: &[argument(c"index"), argument(c"field")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"field")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

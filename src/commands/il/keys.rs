@@ -5,13 +5,13 @@
 
 use std::cell::Cell;
 use std::collections::HashSet;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use engine::glob::Glob;
 
 use crate::commands::args::{is_word, shown, Args};
 use crate::redis::{
-    type_of, ArgDoc, Command, CommandSpec, Invocation, Job, KeyAccess, KeyRef, KeysCursor, Lane, Outcome, Pools, Slice,
+    type_of, unix_millis, ArgDoc, Command, CommandSpec, Invocation, Job, KeyAccess, KeyRef, KeysCursor, Lane, Outcome,
+    Pools, Slice,
 };
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
@@ -25,10 +25,10 @@ impl Command for Keys {
         arity: -2,
         summary: c"Returns all keys that match a pattern, without holding the server up.",
         args: &[
-            ArgDoc { name: c"pattern", token: None, optional: false, flag: false },
-            ArgDoc { name: c"type", token: Some(c"TYPE"), optional: true, flag: false },
-            ArgDoc { name: c"count", token: Some(c"COUNT"), optional: true, flag: false },
-            ArgDoc { name: c"limit", token: Some(c"LIMIT"), optional: true, flag: false },
+            ArgDoc::required(c"pattern"),
+            ArgDoc::option(c"type", c"TYPE"),
+            ArgDoc::option(c"count", c"COUNT"),
+            ArgDoc::option(c"limit", c"LIMIT"),
         ],
     };
 
@@ -118,7 +118,7 @@ fn scan_slice(
     batch: &mut Batch,
 ) -> Result<bool, String> {
     let access = KeyAccess::of(slice.held(), user)?;
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_millis() as i64);
+    let now = unix_millis();
     let visited = Cell::new(0);
     // Modules' values: their type's name takes a command, which must not run inside a scan.
     let mut of_modules: Vec<Vec<u8>> = Vec::new();

@@ -1,6 +1,6 @@
 //! `IL.LOCK`, `IL.UNLOCK`, `IL.RENEW`, `IL.LOCKINFO`: a re-entrant, fair, leased lock.
 
-use super::terms::{answer, flag, millis, number, option, plain, restore, terms, token};
+use super::terms::{answer, millis, restore, terms, token};
 use crate::commands::args::{is_word, shown, Args};
 use crate::coordination::{self, Info, Lock as LockState, LockRequest, Waiting};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Keys, Outcome};
@@ -16,11 +16,11 @@ impl Command for Lock {
         arity: -3,
         summary: c"Takes a lock for an owner, waiting in line for it if asked to; returns its fencing token and depth.",
         args: &[
-            plain(c"name"),
-            plain(c"owner"),
-            option(c"wait", c"WAIT"),
-            option(c"lease", c"LEASE"),
-            flag(c"session", c"SESSION"),
+            ArgDoc::required(c"name"),
+            ArgDoc::required(c"owner"),
+            ArgDoc::option(c"wait", c"WAIT"),
+            ArgDoc::option(c"lease", c"LEASE"),
+            ArgDoc::flag(c"session", c"SESSION"),
         ],
     };
     const KEYS: Keys = Keys::FirstWritten;
@@ -56,7 +56,7 @@ impl Command for Unlock {
         flags: c"write",
         arity: 3,
         summary: c"Leaves a lock once; returns how often its owner still has to.",
-        args: &[plain(c"name"), plain(c"owner")],
+        args: &[ArgDoc::required(c"name"), ArgDoc::required(c"owner")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -64,7 +64,7 @@ impl Command for Unlock {
         let [name, owner] = invocation.args() else {
             return Outcome::Reply(Reply::error("ERR wrong number of arguments for 'il.unlock' command"));
         };
-        answer(coordination::leave(&invocation.held, name, owner), number)
+        answer(coordination::leave(&invocation.held, name, owner), Reply::count)
     }
 }
 
@@ -77,11 +77,7 @@ impl Command for Renew {
         flags: c"write",
         arity: 5,
         summary: c"Gives a lock, or a computation that goes on, a new lease from now on.",
-        args: &[
-            plain(c"name"),
-            plain(c"owner"),
-            ArgDoc { name: c"lease", token: Some(c"LEASE"), optional: false, flag: false },
-        ],
+        args: &[ArgDoc::required(c"name"), ArgDoc::required(c"owner"), ArgDoc::after(c"lease", c"LEASE")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -105,7 +101,7 @@ impl Command for Renew {
             };
         }
         answer(coordination::renew_lock(held, name, owner, lease), |(token, depth)| {
-            Reply::Array(vec![number(token), number(depth)])
+            Reply::Array(vec![Reply::count(token), Reply::count(depth)])
         })
     }
 }
@@ -122,7 +118,7 @@ impl Command for LockInfo {
         flags: c"readonly fast",
         arity: 2,
         summary: c"Tells who holds a lock, since when, for how long, and who waits for it.",
-        args: &[plain(c"name")],
+        args: &[ArgDoc::required(c"name")],
     };
     const KEYS: Keys = Keys::FirstRead;
 
@@ -141,12 +137,12 @@ fn show(info: &Info<LockState>) -> Reply {
     Reply::map([
         ("state", Reply::bulk(if lock.is_some() { "held" } else { "free" })),
         ("owner", or_null(lock.map(|lock| Reply::bulk(lock.owner.as_slice())))),
-        ("depth", number(lock.map_or(0, |lock| lock.depth))),
-        ("token", or_null(lock.map(|lock| number(lock.token)))),
+        ("depth", Reply::count(lock.map_or(0, |lock| lock.depth))),
+        ("token", or_null(lock.map(|lock| Reply::count(lock.token)))),
         ("since_ms", or_null(lock.map(|lock| Reply::Int(lock.since)))),
         ("lease_ms", or_null(info.expiry.map(|at| Reply::Int((at - info.now).max(0))))),
-        ("session", or_null(lock.and_then(|lock| lock.session).map(|session| number(session.client)))),
-        ("waiting", number(info.waiting as u64)),
+        ("session", or_null(lock.and_then(|lock| lock.session).map(|session| Reply::count(session.client)))),
+        ("waiting", Reply::count(info.waiting as u64)),
         ("line", Reply::Array(line.collect())),
     ])
 }
@@ -160,7 +156,7 @@ impl Command for RestoreLock {
         flags: c"write admin",
         arity: 4,
         summary: c"Stores the state of a lock. Internal: for replicas and the AOF.",
-        args: &[plain(c"name"), plain(c"state"), plain(c"expiry")],
+        args: &[ArgDoc::required(c"name"), ArgDoc::required(c"state"), ArgDoc::required(c"expiry")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 

@@ -1,9 +1,9 @@
 //! `IL.ONCE` and its companions: compute once, wait, share.
 
-use super::terms::{answer, flag, millis, number, option, plain, refused, restore, terms, token};
+use super::terms::{answer, millis, refused, restore, terms, token};
 use crate::commands::args::{is_word, shown, Args};
 use crate::coordination::{self, Ended, Info, Once as Kept, OnceRequest, Phase, Refusal, Waiting};
-use crate::redis::{Command, CommandSpec, Held, Invocation, Keys, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Held, Invocation, Keys, Outcome};
 use crate::reply::Reply;
 
 /// `IL.ONCE key [WAIT ms] [LEASE ms] [NOCOMPUTE]`
@@ -15,7 +15,12 @@ impl Command for Once {
         flags: c"write deny-oom blocking",
         arity: -2,
         summary: c"Returns a value, or tells one caller to compute it while the others wait.",
-        args: &[plain(c"key"), option(c"wait", c"WAIT"), option(c"lease", c"LEASE"), flag(c"nocompute", c"NOCOMPUTE")],
+        args: &[
+            ArgDoc::required(c"key"),
+            ArgDoc::option(c"wait", c"WAIT"),
+            ArgDoc::option(c"lease", c"LEASE"),
+            ArgDoc::flag(c"nocompute", c"NOCOMPUTE"),
+        ],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -51,7 +56,12 @@ impl Command for Publish {
         flags: c"write deny-oom",
         arity: -4,
         summary: c"Brings the value that IL.ONCE gave out to compute, and gives it to all who wait.",
-        args: &[plain(c"key"), plain(c"token"), plain(c"value"), option(c"ttl", c"TTL")],
+        args: &[
+            ArgDoc::required(c"key"),
+            ArgDoc::required(c"token"),
+            ArgDoc::required(c"value"),
+            ArgDoc::option(c"ttl", c"TTL"),
+        ],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -88,7 +98,12 @@ impl Command for Fail {
         flags: c"write",
         arity: -4,
         summary: c"Tells that computing a value failed: for all who ask, or with RETRY for the next one to try again.",
-        args: &[plain(c"key"), plain(c"token"), plain(c"message"), flag(c"retry", c"RETRY")],
+        args: &[
+            ArgDoc::required(c"key"),
+            ArgDoc::required(c"token"),
+            ArgDoc::required(c"message"),
+            ArgDoc::flag(c"retry", c"RETRY"),
+        ],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -127,7 +142,7 @@ impl Command for Cancel {
         flags: c"write",
         arity: 2,
         summary: c"Gives up a value that is not there yet; returns whether it was so.",
-        args: &[plain(c"key")],
+        args: &[ArgDoc::required(c"key")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -145,7 +160,7 @@ impl Command for Reset {
         flags: c"write",
         arity: 2,
         summary: c"Forgets a value or its failure, so that it is computed anew; returns whether the key is there.",
-        args: &[plain(c"key")],
+        args: &[ArgDoc::required(c"key")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 
@@ -163,7 +178,7 @@ impl Command for State {
         flags: c"readonly fast",
         arity: 2,
         summary: c"Tells where in its life a value is, who computes it, since when, and how many wait.",
-        args: &[plain(c"key")],
+        args: &[ArgDoc::required(c"key")],
     };
     const KEYS: Keys = Keys::FirstRead;
 
@@ -183,18 +198,18 @@ fn show(info: &Info<Kept>) -> Reply {
         _ => None,
     };
     let bytes = match &once.phase {
-        Phase::Completed(value) => Some(number(value.len() as u64)),
+        Phase::Completed(value) => Some(Reply::count(value.len() as u64)),
         _ => None,
     };
     Reply::map([
         ("state", Reply::bulk(state)),
         ("by", or_null((!once.by.is_empty()).then(|| Reply::bulk(once.by.as_slice())))),
-        ("token", or_null((once.token > 0).then(|| number(once.token)))),
+        ("token", or_null((once.token > 0).then(|| Reply::count(once.token)))),
         ("since_ms", Reply::Int(once.since)),
         ("lease_ms", or_null(lease)),
         ("ttl_ms", or_null(info.expiry.map(|at| Reply::Int((at - info.now).max(0))))),
-        ("waiting", number(info.waiting as u64)),
-        ("runs", number(once.runs)),
+        ("waiting", Reply::count(info.waiting as u64)),
+        ("runs", Reply::count(once.runs)),
         ("bytes", or_null(bytes)),
         ("message", or_null(message)),
     ])
@@ -209,7 +224,7 @@ impl Command for RestoreOnce {
         flags: c"write admin",
         arity: 4,
         summary: c"Stores the state of a value that is computed once. Internal: for replicas and the AOF.",
-        args: &[plain(c"key"), plain(c"state"), plain(c"expiry")],
+        args: &[ArgDoc::required(c"key"), ArgDoc::required(c"state"), ArgDoc::required(c"expiry")],
     };
     const KEYS: Keys = Keys::FirstWritten;
 

@@ -1,9 +1,8 @@
 //! `IL.SCRIPT PIN|UNPIN|LIST|STATS`: the Lua scripts that the module keeps for `EVALSHA`.
 
-use super::terms::plain;
 use crate::commands::args::{is_word, shown};
 use crate::coordination::scripts;
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::settings;
 
@@ -15,7 +14,7 @@ impl Command for Script {
         flags: c"",
         arity: -2,
         summary: c"Pins, unpins and lists the Lua scripts that the module keeps.",
-        args: &[plain(c"subcommand"), plain(c"script")],
+        args: &[ArgDoc::required(c"subcommand"), ArgDoc::required(c"script")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -70,30 +69,26 @@ fn answer(invocation: &Invocation<'_>) -> Result<Reply, String> {
     }
 }
 
-fn number(count: u64) -> Reply {
-    Reply::Int(i64::try_from(count).unwrap_or(i64::MAX))
-}
-
 fn show(script: &scripts::Script) -> Reply {
     Reply::map([
         ("sha1", Reply::bulk(script.sha1.as_str())),
-        ("bytes", number(script.body.len() as u64)),
-        ("pinned", number(u64::from(script.pinned))),
-        ("calls", number(script.calls)),
+        ("bytes", Reply::count(script.body.len() as u64)),
+        ("pinned", Reply::count(u64::from(script.pinned))),
+        ("calls", Reply::count(script.calls)),
     ])
 }
 
 fn figures() -> Reply {
     let stats = scripts::stats();
     Reply::map([
-        ("enabled", number(u64::from(settings::PIN_SCRIPTS.is_on()))),
-        ("scripts", number(stats.scripts)),
-        ("pinned", number(stats.pinned)),
-        ("bytes", number(stats.bytes)),
+        ("enabled", Reply::count(u64::from(settings::PIN_SCRIPTS.is_on()))),
+        ("scripts", Reply::count(stats.scripts)),
+        ("pinned", Reply::count(stats.pinned)),
+        ("bytes", Reply::count(stats.bytes)),
         ("limit", Reply::Int(settings::PIN_SCRIPTS_MEMORY.get())),
-        ("learned", number(stats.learned)),
-        ("evicted", number(stats.evicted)),
-        ("calls", number(stats.calls)),
-        ("unknown", number(stats.unknown)),
+        ("learned", Reply::count(stats.learned)),
+        ("evicted", Reply::count(stats.evicted)),
+        ("calls", Reply::count(stats.calls)),
+        ("unknown", Reply::count(stats.unknown)),
     ])
 }

@@ -13,7 +13,7 @@ impl Command for Stats {
         flags: c"readonly fast",
         arity: -1,
         summary: c"Returns the module's figures; RESET sets counters and histograms back to zero.",
-        args: &[ArgDoc { name: c"reset", token: Some(c"RESET"), optional: true, flag: true }],
+        args: &[ArgDoc::flag(c"reset", c"RESET")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

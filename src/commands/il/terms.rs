@@ -1,12 +1,11 @@
 //! What do the commands of locks and of values that are computed once have in common? Their terms: how long to wait,
 //! and how long to hold.
 
-use std::ffi::CStr;
 use std::time::Duration;
 
 use crate::commands::args::{is_word, shown, Args};
 use crate::coordination::{self, Refusal, Waiting};
-use crate::redis::{ArgDoc, Invocation, KeyType, Outcome};
+use crate::redis::{Invocation, KeyType, Outcome};
 use crate::reply::Reply;
 
 /// The longest time that can be given, in milliseconds: later times have no place in the server's files.
@@ -50,26 +49,9 @@ fn wait(args: &mut Args<'_>) -> Result<Waiting, String> {
     })
 }
 
-/// An integer of a reply.
-pub(super) fn number(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
 /// The reply for what was done, or the error for why it was refused.
 pub(super) fn answer<T>(result: Result<T, Refusal>, reply: impl FnOnce(T) -> Reply) -> Outcome {
     Outcome::Reply(result.map_or_else(Refusal::reply, reply))
-}
-
-pub(super) const fn plain(name: &'static CStr) -> ArgDoc {
-    ArgDoc { name, token: None, optional: false, flag: false }
-}
-
-pub(super) const fn option(name: &'static CStr, token: &'static CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: false }
-}
-
-pub(super) const fn flag(name: &'static CStr, token: &'static CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: true }
 }
 
 /// Reads a token.

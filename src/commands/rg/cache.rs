@@ -6,7 +6,7 @@ use crate::gears::cache;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 
-const SHA: ArgDoc = ArgDoc { name: c"sha1", token: None, optional: false, flag: false };
+const SHA: ArgDoc = ArgDoc::required(c"sha1");
 
 pub(super) struct Load;
 
@@ -16,7 +16,7 @@ impl Command for Load {
         flags: c"write deny-oom",
         arity: 2,
         summary: c"Keeps a Python script, and returns its SHA-1 for RG.PYEXECUTESHA.",
-        args: &[ArgDoc { name: c"script", token: None, optional: false, flag: false }],
+        args: &[ArgDoc::required(c"script")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -37,7 +37,7 @@ impl Command for ExecuteSha {
         flags: c"may-replicate",
         arity: -2,
         summary: c"Runs a Python script that was kept with RG.PYLOAD.",
-        args: &[SHA, ArgDoc { name: c"option", token: None, optional: true, flag: false }],
+        args: &[SHA, ArgDoc::optional(c"option")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -13,7 +13,7 @@ impl Command for Get {
         flags: LOOKS,
         arity: -1,
         summary: c"Returns the values of Gears configuration keys.",
-        args: &[ArgDoc { name: c"key", token: None, optional: true, flag: false }],
+        args: &[ArgDoc::optional(c"key")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -29,10 +29,7 @@ impl Command for Set {
         flags: LOOKS,
         arity: -2,
         summary: c"Sets Gears configuration keys, or values that scripts read with configGet.",
-        args: &[
-            ArgDoc { name: c"key", token: None, optional: false, flag: false },
-            ArgDoc { name: c"value", token: None, optional: false, flag: false },
-        ],
+        args: &[ArgDoc::required(c"key"), ArgDoc::required(c"value")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -11,7 +11,7 @@ use crate::redis::{node_id, ArgDoc, Command, CommandSpec, Invocation, Outcome, W
 use crate::reply::Reply;
 use crate::sync::CancelToken;
 
-const ID: &[ArgDoc] = &[ArgDoc { name: c"id", token: None, optional: false, flag: false }];
+const ID: &[ArgDoc] = &[ArgDoc::required(c"id")];
 
 /// How long `RG.GETRESULTSBLOCKING` waits, as in RedisGears.
 const LONGEST_WAIT: Duration = Duration::from_millis(1_000_000);
@@ -55,10 +55,7 @@ impl Command for Get {
         flags: LOOKS,
         arity: -2,
         summary: c"Shows an execution: its state, durations, errors and steps.",
-        args: &[
-            ArgDoc { name: c"id", token: None, optional: false, flag: false },
-            ArgDoc { name: c"shard", token: Some(c"SHARD"), optional: true, flag: true },
-        ],
+        args: &[ArgDoc::required(c"id"), ArgDoc::flag(c"shard", c"SHARD")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

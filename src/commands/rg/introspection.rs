@@ -9,10 +9,6 @@ use crate::python;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 
-fn int(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
 pub(super) struct PyStats;
 
 impl Command for PyStats {
@@ -28,11 +24,11 @@ impl Command for PyStats {
         let memory = python::memory_totals();
         Outcome::Reply(Reply::Array(vec![
             Reply::bulk("TotalAllocated"),
-            int(memory.total),
+            Reply::count(memory.total),
             Reply::bulk("PeakAllocated"),
-            int(memory.peak),
+            Reply::count(memory.peak),
             Reply::bulk("CurrAllocated"),
-            int(memory.current),
+            Reply::count(memory.current),
         ]))
     }
 }
@@ -46,9 +42,9 @@ impl Command for DumpSessions {
         arity: -1,
         summary: c"Lists the sessions of scripts that are alive.",
         args: &[
-            ArgDoc { name: c"verbose", token: Some(c"VERBOSE"), optional: true, flag: true },
-            ArgDoc { name: c"dead", token: Some(c"DEAD"), optional: true, flag: true },
-            ArgDoc { name: c"sessions", token: Some(c"SESSIONS"), optional: true, flag: false },
+            ArgDoc::flag(c"verbose", c"VERBOSE"),
+            ArgDoc::flag(c"dead", c"DEAD"),
+            ArgDoc::option(c"sessions", c"SESSIONS"),
         ],
     };
 
@@ -91,7 +87,7 @@ fn entry(session: &Arc<Session>, dead: bool, verbose: bool) -> Reply {
         Reply::bulk("sessionDescription"),
         session.description.clone().map_or(Reply::Null, Reply::bulk),
         Reply::bulk("refCount"),
-        int(owners as u64),
+        Reply::count(owners as u64),
         Reply::bulk("linked"),
         Reply::bulk(if dead { "None" } else { "primary" }),
         Reply::bulk("dead"),
@@ -119,7 +115,7 @@ impl Command for DumpInterpreters {
     fn call(_invocation: &Invocation<'_>) -> Outcome {
         let entry = |info: python::InterpreterInfo| {
             Reply::map([
-                ("id", int(info.id)),
+                ("id", Reply::count(info.id)),
                 ("isolation", Reply::bulk(info.isolation.name())),
                 ("gil", Reply::bulk(if info.own_gil { "own" } else { "shared" })),
                 (
@@ -131,11 +127,11 @@ impl Command for DumpInterpreters {
                     }),
                 ),
                 ("state", Reply::bulk(info.state.name())),
-                ("owners", int(info.owners as u64)),
-                ("running", int(info.running as u64)),
-                ("runs", int(info.runs)),
-                ("memory", int(info.memory as u64)),
-                ("age_ms", int(info.age_ms)),
+                ("owners", Reply::count(info.owners as u64)),
+                ("running", Reply::count(info.running as u64)),
+                ("runs", Reply::count(info.runs)),
+                ("memory", Reply::count(info.memory as u64)),
+                ("age_ms", Reply::count(info.age_ms)),
             ])
         };
         let list = python::registry().map(|registry| registry.dump()).unwrap_or_default();

@@ -18,10 +18,6 @@ use crate::sync::CancelToken;
 
 pub(super) struct PyExecute;
 
-const fn option(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr, flag: bool) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag }
-}
-
 impl Command for PyExecute {
     const SPEC: CommandSpec = CommandSpec {
         name: c"rg.pyexecute",
@@ -30,16 +26,16 @@ impl Command for PyExecute {
         arity: -2,
         summary: c"Runs a Python script in an interpreter of its own.",
         args: &[
-            ArgDoc { name: c"script", token: None, optional: false, flag: false },
-            option(c"unblocking", c"UNBLOCKING", true),
-            option(c"upgrade", c"UPGRADE", true),
-            option(c"id", c"ID", false),
-            option(c"replace-with", c"REPLACE_WITH", false),
-            option(c"description", c"DESCRIPTION", false),
-            option(c"isolation", c"ISOLATION", false),
-            option(c"scope", c"SCOPE", false),
-            option(c"timeout", c"TIMEOUT", false),
-            option(c"maxmemory", c"MAXMEMORY", false),
+            ArgDoc::required(c"script"),
+            ArgDoc::flag(c"unblocking", c"UNBLOCKING"),
+            ArgDoc::flag(c"upgrade", c"UPGRADE"),
+            ArgDoc::option(c"id", c"ID"),
+            ArgDoc::option(c"replace-with", c"REPLACE_WITH"),
+            ArgDoc::option(c"description", c"DESCRIPTION"),
+            ArgDoc::option(c"isolation", c"ISOLATION"),
+            ArgDoc::option(c"scope", c"SCOPE"),
+            ArgDoc::option(c"timeout", c"TIMEOUT"),
+            ArgDoc::option(c"maxmemory", c"MAXMEMORY"),
         ],
     };
 

@@ -10,15 +10,7 @@ use crate::gears::{registrations, unregister, Registration, Stats, Trigger};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 
-const fn word(name: &'static std::ffi::CStr, token: &'static std::ffi::CStr) -> ArgDoc {
-    ArgDoc { name, token: Some(token), optional: true, flag: true }
-}
-
-const ID: ArgDoc = ArgDoc { name: c"id", token: None, optional: false, flag: false };
-
-fn int(number: u64) -> Reply {
-    Reply::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
+const ID: ArgDoc = ArgDoc::required(c"id");
 
 fn millis(duration: Duration) -> Reply {
     Reply::Int(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX))
@@ -70,10 +62,10 @@ fn data(registration: &Registration) -> Reply {
     let ended = (success + failures + aborted).max(1);
     let mut fields = vec![
         ("mode", Reply::bulk(registration.mode.name())),
-        ("numTriggered", int(triggered)),
-        ("numSuccess", int(success)),
-        ("numFailures", int(failures)),
-        ("numAborted", int(aborted)),
+        ("numTriggered", Reply::count(triggered)),
+        ("numSuccess", Reply::count(success)),
+        ("numFailures", Reply::count(failures)),
+        ("numAborted", Reply::count(aborted)),
         ("lastRunDurationMS", millis(last)),
         ("totalRunDurationMS", millis(total)),
         ("avgRunDurationMS", Reply::Double(total.as_secs_f64() * 1e3 / ended as f64)),
@@ -123,7 +115,7 @@ impl Command for Unregister {
         flags: c"write",
         arity: -2,
         summary: c"Removes a registration.",
-        args: &[ID, word(c"abortpending", c"ABORTPENDING")],
+        args: &[ID, ArgDoc::flag(c"abortpending", c"ABORTPENDING")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -171,7 +163,7 @@ impl Command for Pause {
         flags: LOOKS,
         arity: -2,
         summary: c"Holds registrations up.",
-        args: &[word(c"abortpending", c"ABORTPENDING"), ID],
+        args: &[ArgDoc::flag(c"abortpending", c"ABORTPENDING"), ID],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {

@@ -3,8 +3,8 @@
 use crate::gears::trigger;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Keys, Outcome};
 
-const NAME: ArgDoc = ArgDoc { name: c"name", token: None, optional: false, flag: false };
-const REST: ArgDoc = ArgDoc { name: c"arg", token: None, optional: true, flag: false };
+const NAME: ArgDoc = ArgDoc::required(c"name");
+const REST: ArgDoc = ArgDoc::optional(c"arg");
 
 pub(super) struct Trigger;
 
@@ -31,7 +31,7 @@ impl Command for TriggerOnKey {
         flags: c"may-replicate",
         arity: -3,
         summary: c"As RG.TRIGGER, on the node that has the key.",
-        args: &[NAME, ArgDoc { name: c"key", token: None, optional: false, flag: false }, REST],
+        args: &[NAME, ArgDoc::required(c"key"), REST],
     };
 
     const KEYS: Keys = Keys::SecondWritten;

@@ -2,7 +2,6 @@
 
 use engine::expression;
 
-use super::super::{argument, flag, option};
 use super::{index_of, language, score, unknown_index};
 use crate::commands::args::{is_word, shown, Args};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Keys, Outcome, Pools};
@@ -14,16 +13,16 @@ pub(super) struct Add;
 pub(super) struct SafeAdd;
 
 const ARGS: &[ArgDoc] = &[
-    argument(c"index"),
-    argument(c"key"),
-    argument(c"score"),
-    flag(c"replace", c"REPLACE"),
-    flag(c"partial", c"PARTIAL"),
-    flag(c"nocreate", c"NOCREATE"),
-    option(c"condition", c"IF"),
-    option(c"language", c"LANGUAGE"),
-    option(c"payload", c"PAYLOAD"),
-    ArgDoc { name: c"field", token: Some(c"FIELDS"), optional: false, flag: false },
+    ArgDoc::required(c"index"),
+    ArgDoc::required(c"key"),
+    ArgDoc::required(c"score"),
+    ArgDoc::flag(c"replace", c"REPLACE"),
+    ArgDoc::flag(c"partial", c"PARTIAL"),
+    ArgDoc::flag(c"nocreate", c"NOCREATE"),
+    ArgDoc::option(c"condition", c"IF"),
+    ArgDoc::option(c"language", c"LANGUAGE"),
+    ArgDoc::option(c"payload", c"PAYLOAD"),
+    ArgDoc::after(c"field", c"FIELDS"),
 ];
 
 impl Command for Add {

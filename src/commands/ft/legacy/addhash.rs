@@ -1,6 +1,5 @@
 //! `FT.ADDHASH index id score [LANGUAGE l] [REPLACE]`: gives a hash a score and a language; `FT.SAFEADDHASH` is the same.
 
-use super::super::{argument, flag, option};
 use super::{index_of, language, score, unknown_index};
 use crate::commands::args::{is_word, shown, Args};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Keys, Outcome};
@@ -11,11 +10,11 @@ pub(super) struct AddHash;
 pub(super) struct SafeAddHash;
 
 const ARGS: &[ArgDoc] = &[
-    argument(c"index"),
-    argument(c"key"),
-    argument(c"score"),
-    option(c"language", c"LANGUAGE"),
-    flag(c"replace", c"REPLACE"),
+    ArgDoc::required(c"index"),
+    ArgDoc::required(c"key"),
+    ArgDoc::required(c"score"),
+    ArgDoc::option(c"language", c"LANGUAGE"),
+    ArgDoc::flag(c"replace", c"REPLACE"),
 ];
 
 impl Command for AddHash {

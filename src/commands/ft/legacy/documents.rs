@@ -1,9 +1,8 @@
 //! `FT.GET`, `FT.MGET`, `FT.DEL`, `FT.SETPAYLOAD`: one document of an index.
 
-use super::super::{argument, flag};
 use super::index_of;
 use crate::commands::args::{is_word, shown};
-use crate::redis::{Command, CommandSpec, Invocation, Keys, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Keys, Outcome};
 use crate::reply::Reply;
 use crate::search::{legacy, SearchIndex};
 
@@ -30,7 +29,7 @@ impl Command for Get {
         flags: c"readonly",
         arity: 3,
         summary: c"The fields of a document of an index (version 1)",
-        args: &[argument(c"index"), argument(c"key")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"key")],
     };
     const KEYS: Keys = Keys::SecondRead;
 
@@ -47,7 +46,7 @@ impl Command for MGet {
         flags: c"readonly",
         arity: -3,
         summary: c"The fields of several documents of an index (version 1)",
-        args: &[argument(c"index"), argument(c"key")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"key")],
     };
     const KEYS: Keys = Keys::FromSecondRead;
 
@@ -66,7 +65,7 @@ impl Command for Del {
         flags: c"write",
         arity: -3,
         summary: c"Deletes a document (version 1)",
-        args: &[argument(c"index"), argument(c"key"), flag(c"delete_doc", c"DD")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"key"), ArgDoc::flag(c"delete_doc", c"DD")],
     };
     const KEYS: Keys = Keys::SecondWritten;
 
@@ -89,7 +88,7 @@ impl Command for SetPayload {
         flags: c"write deny-oom",
         arity: 4,
         summary: c"Gives a document a payload (version 1)",
-        args: &[argument(c"index"), argument(c"key"), argument(c"payload")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::required(c"key"), ArgDoc::required(c"payload")],
     };
     const KEYS: Keys = Keys::SecondWritten;
 

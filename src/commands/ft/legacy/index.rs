@@ -1,9 +1,9 @@
 //! `FT.DROP`, `FT.OPTIMIZE`: what version 1 did to whole indexes.
 
-use super::super::{argument, dropindex, flag};
+use super::super::dropindex;
 use super::index_of;
 use crate::commands::args::{is_word, shown};
-use crate::redis::{Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 
 pub(super) struct Drop;
@@ -14,7 +14,7 @@ impl Command for Drop {
         flags: c"write",
         arity: -2,
         summary: c"Removes an index and its documents (version 1)",
-        args: &[argument(c"index"), flag(c"keep_docs", c"KEEPDOCS")],
+        args: &[ArgDoc::required(c"index"), ArgDoc::flag(c"keep_docs", c"KEEPDOCS")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
@@ -37,7 +37,7 @@ impl Command for Optimize {
         flags: c"readonly",
         arity: 2,
         summary: c"Nothing: indexes are kept in shape in the background (version 1)",
-        args: &[argument(c"index")],
+        args: &[ArgDoc::required(c"index")],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
