@@ -111,7 +111,6 @@ impl Pools {
 
     /// What a thread of the pool does before a job.
     fn begin(self) {
-        priority::give_way();
         if matches!(self, Pools::Long | Pools::Indexing | Pools::Maintenance) {
             priority::step_back();
         }
