@@ -12,7 +12,7 @@ use crate::reply::Reply;
 use crate::sync::CancelToken;
 
 use super::reader::KeysSource;
-use super::run;
+use super::run::{self, Owner};
 
 /// The server as one run of a script sees it.
 pub(super) struct RunHost {
@@ -28,10 +28,12 @@ pub(super) struct RunHost {
     registered: AtomicU64,
     /// What would write is passed over: it was done before, or is the primary's affair.
     reading: bool,
+    /// What would write is refused.
+    read_only: bool,
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
     /// Whose execution it is, or whose script.
-    owner: Option<Arc<Session>>,
+    owner: Option<Owner>,
     /// Whether its steps may wait for coroutines.
     may_wait: bool,
     /// The reply of `override_reply`, where a client waits for the execution.
@@ -48,6 +50,7 @@ impl RunHost {
             triggers: Mutex::default(),
             registered: AtomicU64::new(0),
             reading: false,
+            read_only: false,
             ids: None,
             owner: None,
             may_wait: false,
@@ -56,9 +59,9 @@ impl RunHost {
     }
 
     /// The server as an execution of a session's script sees it.
-    pub(super) fn for_execution(lane: &Lane, session: &Arc<Session>) -> Self {
+    pub(super) fn for_execution(lane: &Lane, owner: &Owner) -> Self {
         let host = Self::new(Arc::clone(lane.door()), lane.cancel().clone());
-        Self { owner: Some(Arc::clone(session)), may_wait: lane.may_wait(), ..host }
+        Self { owner: Some(owner.clone()), may_wait: lane.may_wait(), ..host }
     }
 
     /// The same where a client waits whose reply the script may override.
@@ -81,9 +84,14 @@ impl RunHost {
         Self { reading: true, ..self }
     }
 
+    /// The same, but commands that write are refused.
+    pub(super) fn read_only(self) -> Self {
+        Self { read_only: true, ..self }
+    }
+
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
-        Self { session: Some(Arc::clone(session)), owner: Some(Arc::clone(session)), ..self }
+        Self { session: Some(Arc::clone(session)), owner: Some(session.into()), ..self }
     }
 
     /// The executions created so far.
@@ -92,11 +100,39 @@ impl RunHost {
     }
 }
 
+/// Writes a script's line to the server's log.
+pub(super) fn log(level: LogLevel, message: &str) {
+    let level = match level {
+        LogLevel::Debug => Level::Debug,
+        LogLevel::Verbose => Level::Verbose,
+        LogLevel::Notice => Level::Notice,
+        LogLevel::Warning => Level::Warning,
+    };
+    redis::log(level, &format!("GEARS: {message}"));
+}
+
+/// Whether a command runs code, which may write although the command itself does not.
+fn runs_code(name: &[u8]) -> bool {
+    const NAMES: [&str; 8] =
+        ["eval", "evalsha", "fcall", "rg.fcall", "rg.trigger", "rg.triggeronkey", "rg.pyexecute", "rg.pyexecutesha"];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// A text that hashes to the first slot of this server.
+pub(super) fn hashtag() -> String {
+    // The first slot of a server that has all of them is 0, and this hashes to it.
+    "06S".to_owned()
+}
+
 impl Host for RunHost {
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
         let run = |slice: &Slice<'_>| {
             if self.reading {
                 redis::call_unless_write(slice.held(), &argv).unwrap_or(Reply::Null)
+            } else if self.read_only {
+                let allowed = !argv.first().is_some_and(|name| runs_code(name));
+                let reply = allowed.then(|| redis::call_unless_write(slice.held(), &argv)).flatten();
+                reply.unwrap_or_else(|| Reply::error("ERR Write commands are not allowed from read-only functions"))
             } else {
                 redis::call(slice.held(), &argv)
             }
@@ -121,18 +157,11 @@ impl Host for RunHost {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
-        let level = match level {
-            LogLevel::Debug => Level::Debug,
-            LogLevel::Verbose => Level::Verbose,
-            LogLevel::Notice => Level::Notice,
-            LogLevel::Warning => Level::Warning,
-        };
-        redis::log(level, &format!("GEARS: {message}"));
+        log(level, message);
     }
 
     fn hashtag(&self) -> String {
-        // The first slot of a server that has all of them is 0, and this hashes to it.
-        "06S".to_owned()
+        hashtag()
     }
 
     fn config_get(&self, key: &str) -> Option<Vec<u8>> {
@@ -144,6 +173,10 @@ impl Host for RunHost {
     }
 
     fn create_execution(&self, plan: &PlanInfo, apart: bool) -> Result<String, String> {
+        if self.read_only {
+            // Its steps might write.
+            return Err("a read-only function can not create executions".to_owned());
+        }
         let cancel = if apart { CancelToken::new() } else { self.executions_cancel.clone() };
         let execution = executions().create(Arc::new(plan.clone()), cancel, false);
         let id = execution.id.clone();
@@ -152,7 +185,7 @@ impl Host for RunHost {
     }
 
     fn start(&self, plan: Plan) -> Result<(), String> {
-        let Some(session) = self.owner.clone().filter(|_| !self.reading) else { return Ok(()) };
+        let Some(owner) = self.owner.clone().filter(|_| !self.reading) else { return Ok(()) };
         let execution = {
             let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
             let at = created.iter().position(|execution| execution.id == plan.id);
@@ -160,7 +193,7 @@ impl Host for RunHost {
         };
         let (id, cancel) = (execution.id.clone(), execution.cancel.clone());
         redis::background(Pools::Python, self.door.db(), cancel, move |lane| {
-            run::run_unattended(&plan.script(), &plan, &execution, lane, &session);
+            run::run_unattended(&plan.script(), &plan, &execution, lane, &owner);
         })
         .map_err(|refused| {
             executions().remove(&id);
@@ -177,11 +210,11 @@ impl Host for RunHost {
         let cancel = self.executions_cancel.clone();
         if self.door.is_inline() {
             // It holds nobody up any more.
-            cancel.set_limit(owner.origin.limit);
+            cancel.set_limit(owner.limit);
         }
         let door = Door::apart(self.door.db(), cancel.clone());
         let host = RunHost::new(door, cancel.clone());
-        let host = Self { owner: Some(Arc::clone(owner)), may_wait: true, reply: self.reply.clone(), ..host };
+        let host = Self { owner: Some(owner.clone()), may_wait: true, reply: self.reply.clone(), ..host };
         Ok(Background { host: Arc::new(host), cancel })
     }
 

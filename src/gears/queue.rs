@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::host::RunHost;
 use super::registration::Registration;
-use super::run::{count, end_execution, new_run, run_nested, text_of};
+use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
 use super::{executions, Execution, Finished, Status, Trigger};
 use crate::python::{PlanOutcome, ScriptError, Waiting};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
@@ -304,7 +304,8 @@ fn run_events(
     if !lane.is_inline() {
         cancel.set_limit(origin.limit);
     }
-    let host = RunHost::for_execution(lane, &registration.session);
+    let owner = Owner::from(&registration.session);
+    let host = RunHost::for_execution(lane, &owner);
     let commands = matches!(registration.trigger, Trigger::Command { .. });
     let host = Arc::new(if commands { host.answering() } else { host });
     let run = new_run(&host, cancel.clone(), lane, origin.max_memory);
@@ -338,7 +339,7 @@ fn run_events(
     match done {
         Ok((waits, nested)) => {
             waiting = waits;
-            run_nested(&registration.plan.script(), nested, lane, &registration.session);
+            run_nested(&registration.plan.script(), nested, lane, &owner);
         }
         Err(error) => fail(registration, &current, &cancel, error, end),
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
@@ -80,13 +81,14 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
     let Some(execution) = executions().get(&plan.id) else {
         return Reply::error("ERR the execution was dropped before it began (see MaxExecutions)");
     };
+    let owner = Owner::from(session);
     if !request.unblocking {
         if registers {
             // The reply is that of the registration; the execution stays listed.
-            run_kept(&script, &plan, &execution, lane, session);
+            run_kept(&script, &plan, &execution, lane, &owner);
             return Reply::ok();
         }
-        return match run_execution(&script, &plan, &execution, lane, session) {
+        return match run_execution(&script, &plan, &execution, lane, &owner) {
             Course::Ended(finished) => {
                 executions().remove(&execution.id);
                 finished.reply()
@@ -106,13 +108,13 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
     }
     let id = if registers { Reply::ok() } else { Reply::bulk(execution.id.clone()) };
     if !background {
-        run_kept(&script, &plan, &execution, lane, session);
+        run_kept(&script, &plan, &execution, lane, &owner);
         return id;
     }
     let limit = session.origin.limit;
     let refused = redis::background(Pools::Python, lane.db(), executions_cancel.clone(), move |lane| {
         executions_cancel.set_limit(limit);
-        run_kept(&script, &plan, &execution, lane, &request.session);
+        run_kept(&script, &plan, &execution, lane, &owner);
     });
     match refused {
         Ok(()) => id,
@@ -129,7 +131,9 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
 /// Why that is not possible.
 pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
     let cancel = lane.cancel().clone();
-    cancel.set_limit(page.origin.limit);
+    if !lane.is_inline() {
+        cancel.set_limit(page.origin.limit);
+    }
     let (id, description) = (Some(page.session.clone()), page.description.clone());
     let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
     let script = new_script(&session)?;
@@ -169,6 +173,23 @@ fn put_in_force(session: &Arc<Session>, registered: Vec<Plan>, lane: &mut Lane) 
     Ok(())
 }
 
+/// Whose executions they are: what they may take, and what they keep.
+#[derive(Clone)]
+pub(in crate::gears) struct Owner {
+    pub(super) max_memory: Option<u64>,
+    /// How long one may take in the background.
+    pub(super) limit: Option<Duration>,
+    /// Set for those of a script.
+    pub(super) _session: Option<Arc<Session>>,
+}
+
+impl From<&Arc<Session>> for Owner {
+    fn from(session: &Arc<Session>) -> Self {
+        let origin = &session.origin;
+        Self { max_memory: origin.max_memory, limit: origin.limit, _session: Some(Arc::clone(session)) }
+    }
+}
+
 /// How far an execution came.
 enum Course {
     Ended(Arc<Finished>),
@@ -177,23 +198,17 @@ enum Course {
 }
 
 /// Runs one execution as far as it can without waiting, and the executions that its steps create after it.
-fn run_execution(
-    script: &Script,
-    plan: &Plan,
-    execution: &Arc<Execution>,
-    lane: &mut Lane,
-    session: &Arc<Session>,
-) -> Course {
+fn run_execution(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) -> Course {
     if execution.start().is_ok() {
-        let host = Arc::new(RunHost::for_execution(lane, session));
-        let run = new_run(&host, execution.cancel.clone(), lane, session.origin.max_memory);
+        let host = Arc::new(RunHost::for_execution(lane, owner));
+        let run = new_run(&host, execution.cancel.clone(), lane, owner.max_memory);
         match script.run_plan(run, plan) {
             Ok((Ran::Ended(outcome), nested)) => {
                 end_execution(execution, Ok(outcome));
-                run_nested(script, nested, lane, session);
+                run_nested(script, nested, lane, owner);
             }
             Ok((Ran::Waits(waiting), nested)) => {
-                run_nested(script, nested, lane, session);
+                run_nested(script, nested, lane, owner);
                 return Course::Waits(waiting);
             }
             Err(error) => {
@@ -218,9 +233,9 @@ pub(super) fn end_execution(execution: &Execution, result: Result<PlanOutcome, S
 }
 
 /// Runs an execution that stays listed.
-fn run_kept(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, session: &Arc<Session>) {
-    if let Course::Waits(waiting) = run_execution(script, plan, execution, lane, session) {
-        let (kept, execution) = ((script.clone(), Arc::clone(session)), Arc::clone(execution));
+fn run_kept(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) {
+    if let Course::Waits(waiting) = run_execution(script, plan, execution, lane, owner) {
+        let (kept, execution) = ((script.clone(), owner.clone()), Arc::clone(execution));
         waiting.then(move |result| {
             end_execution(&execution, result);
             drop(kept);
@@ -229,17 +244,11 @@ fn run_kept(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut
 }
 
 /// Runs an execution that nobody waits for: it is run, and dropped.
-pub(super) fn run_unattended(
-    script: &Script,
-    plan: &Plan,
-    execution: &Arc<Execution>,
-    lane: &mut Lane,
-    session: &Arc<Session>,
-) {
-    match run_execution(script, plan, execution, lane, session) {
+pub(super) fn run_unattended(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) {
+    match run_execution(script, plan, execution, lane, owner) {
         Course::Ended(_) => drop(executions().remove(&execution.id)),
         Course::Waits(waiting) => {
-            let (kept, execution) = ((script.clone(), Arc::clone(session)), Arc::clone(execution));
+            let (kept, execution) = ((script.clone(), owner.clone()), Arc::clone(execution));
             waiting.then(move |result| {
                 end_execution(&execution, result);
                 executions().remove(&execution.id);
@@ -250,15 +259,20 @@ pub(super) fn run_unattended(
 }
 
 /// Runs the executions that steps created.
-pub(super) fn run_nested(script: &Script, plans: Vec<Plan>, lane: &mut Lane, session: &Arc<Session>) {
+pub(super) fn run_nested(script: &Script, plans: Vec<Plan>, lane: &mut Lane, owner: &Owner) {
     for plan in plans {
         if let Some(execution) = executions().get(&plan.id) {
-            run_unattended(script, &plan, &execution, lane, session);
+            run_unattended(script, &plan, &execution, lane, owner);
         }
     }
 }
 
-pub(super) fn new_run(host: &Arc<RunHost>, cancel: CancelToken, lane: &Lane, max_memory: Option<u64>) -> Run {
+pub(super) fn new_run(
+    host: &Arc<impl python::host::Host + 'static>,
+    cancel: CancelToken,
+    lane: &Lane,
+    max_memory: Option<u64>,
+) -> Run {
     let client = lane.client();
     let replaced = Replaced::default();
     Run {

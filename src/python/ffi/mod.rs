@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod alloc;
+mod answer;
 mod attach;
 mod audit;
 mod background;
@@ -19,6 +20,7 @@ mod object;
 
 pub use alloc::RawAllocator;
 pub(crate) use alloc::{note_peak, totals};
+pub(crate) use answer::to_answer;
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
 pub(crate) use background::run_in;
 pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item};
