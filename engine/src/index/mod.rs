@@ -11,6 +11,7 @@ pub mod document;
 mod image;
 mod keys;
 mod maintain;
+mod occurrences;
 mod snapshot;
 
 pub use image::{Image, Restored};
