@@ -14,9 +14,12 @@ use super::interpreter::{Core, Isolation, State};
 use super::{reaper, registry, watch};
 
 /// The runtime library, in the order in which its modules are loaded.
-const SOURCES: [(&CStr, &str); 7] = [
+const SOURCES: [(&CStr, &str); 10] = [
     (c"_interlock_guard", include_str!("lib/guard.py")),
     (c"_interlock_interrupt", include_str!("lib/interrupt.py")),
+    (c"_interlock_loop", include_str!("lib/loop.py")),
+    (c"_interlock_waiting", include_str!("lib/waiting.py")),
+    (c"_interlock_steps", include_str!("lib/steps.py")),
     (c"_interlock_pipeline", include_str!("lib/pipeline.py")),
     (c"_interlock_registration", include_str!("lib/registration.py")),
     (c"_interlock_builder", include_str!("lib/builder.py")),

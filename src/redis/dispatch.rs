@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
-use super::lane::Client;
+use super::lane::{Client, Waits};
 use super::{blocked, contend, priority, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
@@ -228,6 +228,15 @@ pub fn background(
     })
 }
 
+/// Runs a piece of a job that was taken before: the bound of the pool's queue is not meant for it.
+pub fn go_on(pool: Pools, work: impl FnOnce() + Send + 'static) {
+    // Refused only at the end of the server; the work is dropped then.
+    let _ = pool.get().submit(usize::MAX, move || {
+        pool.begin();
+        work();
+    });
+}
+
 /// Does what `outcome` says.
 pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
@@ -268,15 +277,18 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
 
 /// Runs `work` here and now, under the lock that the caller holds.
 pub fn at_once<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut Lane) -> R) -> R {
-    work(&mut Lane::inline(held, cancel))
+    work(&mut Lane::inline(held, cancel, Waits::Freely))
 }
 
 fn inline(job: Job, invocation: &Invocation<'_>) {
     job.cancel.set_limit(job.inline_limit);
-    let mut lane = Lane::inline(&invocation.held, job.cancel);
+    let waits = if may_block(invocation.flags) { Waits::Blocks } else { Waits::Never };
+    let mut lane = Lane::inline(&invocation.held, job.cancel, waits);
     let reply = run(job.run, &mut lane);
-    drop(lane);
-    answer(&invocation.held, &reply);
+    if !lane.is_postponed() {
+        drop(lane);
+        answer(&invocation.held, &reply);
+    }
 }
 
 /// The job's reply; a panic becomes an error.
