@@ -67,6 +67,8 @@ pub enum Pools {
     Workers,
     /// For jobs that are known to be long, so that the others need not wait for them.
     Long,
+    /// For the rows of those: who reads them holds the server's lock, so they must not be slower than others.
+    Rows,
     /// For Python, where a script may do what it likes.
     Python,
     /// For reading documents into indexes.
@@ -79,6 +81,7 @@ pub enum Pools {
 
 static WORKERS: OnceCell<Pool> = OnceCell::new();
 static LONG: OnceCell<Pool> = OnceCell::new();
+static ROWS: OnceCell<Pool> = OnceCell::new();
 static PYTHON: OnceCell<Pool> = OnceCell::new();
 static INDEXING: OnceCell<Pool> = OnceCell::new();
 static MAINTENANCE: OnceCell<Pool> = OnceCell::new();
@@ -97,6 +100,7 @@ impl Pools {
         self.cell().get_or_init(|| match self {
             Pools::Workers => Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK),
             Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Rows => Pool::new("il-rows", settings::WORKERS.count(), WORKER_STACK),
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
             Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
             Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
@@ -120,6 +124,7 @@ impl Pools {
         match self {
             Pools::Workers => &WORKERS,
             Pools::Long => &LONG,
+            Pools::Rows => &ROWS,
             Pools::Python => &PYTHON,
             Pools::Indexing => &INDEXING,
             Pools::Scanning => &SCANNING,
@@ -130,7 +135,9 @@ impl Pools {
 
 /// The pools that were used so far.
 fn started() -> impl Iterator<Item = &'static Pool> {
-    [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get(), SCANNING.get()].into_iter().flatten()
+    [WORKERS.get(), LONG.get(), ROWS.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get(), SCANNING.get()]
+        .into_iter()
+        .flatten()
 }
 
 /// The jobs under way: how SHUTDOWN reaches them.
@@ -212,7 +219,7 @@ pub fn background(
     // An index asks for a few jobs at a time, and a refused one would have to be asked for again.
     let limit = match pool {
         Pools::Indexing | Pools::Maintenance | Pools::Scanning => usize::MAX,
-        Pools::Workers | Pools::Long | Pools::Python => settings::QUEUE_LIMIT.count(),
+        Pools::Workers | Pools::Long | Pools::Rows | Pools::Python => settings::QUEUE_LIMIT.count(),
     };
     pool.get().submit(limit, move || {
         let _registered = registered;
