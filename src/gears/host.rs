@@ -18,7 +18,7 @@ use super::run::{self, Owner};
 pub(super) struct RunHost {
     door: Arc<Door>,
     /// What stops the executions that the script creates; they may outlive it.
-    executions_cancel: CancelToken,
+    executions_cancel: Mutex<CancelToken>,
     created: Mutex<Vec<Arc<Execution>>>,
     /// Whose script it is, while its body runs.
     session: Option<Arc<Session>>,
@@ -44,7 +44,7 @@ impl RunHost {
     pub(super) fn new(door: Arc<Door>, executions_cancel: CancelToken) -> Self {
         Self {
             door,
-            executions_cancel,
+            executions_cancel: Mutex::new(executions_cancel),
             created: Mutex::default(),
             session: None,
             triggers: Mutex::default(),
@@ -92,6 +92,15 @@ impl RunHost {
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
         Self { session: Some(Arc::clone(session)), owner: Mutex::new(Some(session.into())), ..self }
+    }
+
+    /// What stops the executions that are created from here on.
+    pub(super) fn set_cancel(&self, cancel: &CancelToken) {
+        *self.executions_cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
+    }
+
+    fn cancel(&self) -> CancelToken {
+        self.executions_cancel.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn owner(&self) -> Option<Owner> {
@@ -181,7 +190,7 @@ impl Host for RunHost {
             // Its steps might write.
             return Err("a read-only function can not create executions".to_owned());
         }
-        let cancel = if apart { CancelToken::new() } else { self.executions_cancel.clone() };
+        let cancel = if apart { CancelToken::new() } else { self.cancel() };
         let execution = executions().create(Arc::new(plan.clone()), cancel, false);
         let id = execution.id.clone();
         self.created.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
@@ -211,7 +220,7 @@ impl Host for RunHost {
 
     fn background(&self) -> Result<Background, String> {
         let owner = self.owner().filter(|_| self.may_wait).ok_or("Creating async record is not allowed")?;
-        let cancel = self.executions_cancel.clone();
+        let cancel = self.cancel();
         if self.door.is_inline() {
             // It holds nobody up any more.
             cancel.set_limit(owner.limit);
