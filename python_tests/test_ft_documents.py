@@ -8,6 +8,7 @@ import pytest
 import redis
 
 from ft import documents, plain
+from ft import text as text_of
 from helpers import PingWatch, config, wait_until
 
 LARGE = 10 << 20
@@ -117,6 +118,9 @@ def test_time_runs_out_behind_a_large_document(server, r, r3, text):
     seconds = time.monotonic() - begun
     assert reply["total_results"] == 10 and reply["warning"] == ["Timeout limit was reached"]
     assert seconds < 1, "far above what it may take, for busy machines"
+    # RESP2 has a place for it in profiles.
+    answer, profile = text_of(r.execute_command("FT.PROFILE", "idx", "SEARCH", "QUERY", "small", "TIMEOUT", 40))
+    assert answer[0] == 10 and ["Warning", "Timeout limit was reached"] in profile
     # Everything is there for who takes the time.
     assert search(r, "small", "TIMEOUT", 0)[0] == 11
     r.delete("large", "d:late")
