@@ -4,16 +4,19 @@
 //! start executions). The tables here are leaf locks: nothing waits while holding one.
 
 pub mod cache;
+mod calls;
 mod commit;
 pub mod config;
 mod durable;
 mod events;
 mod execution;
+pub mod functions;
 mod host;
 mod queue;
 mod reader;
 mod registration;
 mod registrations;
+mod repeat;
 mod run;
 mod session;
 mod trigger;
@@ -40,7 +43,10 @@ pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(events::WATCHER)?;
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
+    loader.aside::<functions::Functions>()?;
     observe(durable::on_server_event);
+    observe(functions::on_server_event);
+    observe(repeat::on_server_event);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::calls;
 use super::durable::{self, Underway};
 use super::queue::{self, Event};
 use super::registration::{Mode, Registration};
@@ -41,14 +42,30 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
             ),
         });
     }
-    registration.count_event();
     let limit = registration.session.origin.limit;
+    let by_itself = sync || limit.is_some() || registration.session.origin.max_memory.is_some();
+    if !by_itself {
+        let (queued, cancel, copy) = (Arc::clone(&registration), CancelToken::new(), records.clone());
+        let wait = Wait {
+            limit: None,
+            cancel: cancel.clone(),
+            register: Box::new(move |held, client| calls::push(held, &queued, copy, cancel, client)),
+            otherwise: Reply::Null,
+        };
+        return Outcome::WaitOr(wait, job(None, move |lane| counted(&registration, lane, records)));
+    }
+    registration.count_event();
     let job = job(limit, move |lane| queue::run_one(&registration, lane, records, false));
     if sync {
         Outcome::Now(job)
     } else {
         Outcome::Job(job)
     }
+}
+
+fn counted(registration: &Arc<Registration>, lane: &mut Lane, records: Reply) -> Reply {
+    registration.count_event();
+    queue::run_one(registration, lane, records, false)
 }
 
 fn unknown() -> Reply {
@@ -67,12 +84,15 @@ fn job(limit: Option<Duration>, run: impl FnOnce(&mut Lane) -> Reply + Send + 's
 
 /// A call that came while scripts were being restored: it was there before the restart, so it is not unknown yet.
 fn when_restored(underway: &Underway, name: &[u8], records: Reply, lane: &mut Lane) -> Reply {
-    // Inline nobody can wait: the scripts may need the lock.
+    // Inline nobody can wait, since the scripts may need the lock: they are run here.
     while !lane.is_inline() && underway.goes_on() {
         if let Some(stop) = lane.cancel().stopped() {
             return Reply::error(format!("ERR registrations are being restored: {stop}"));
         }
         std::thread::sleep(LOOK_AGAIN);
+    }
+    if lane.is_inline() {
+        durable::restore_here(lane, || registrations().trigger(name).is_some());
     }
     match registrations().trigger(name) {
         Some(registration) => call_restored(&registration, records, lane),

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
-use super::lane::Client;
+use super::lane::{Client, Waits};
 use super::{blocked, contend, priority, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
@@ -29,6 +29,8 @@ pub enum Outcome {
     Now(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
+    /// The same where the client may be blocked, and a job elsewhere.
+    WaitOr(Wait, Job),
 }
 
 /// Work that may be long.
@@ -119,7 +121,6 @@ impl Pools {
 
     /// What a thread of the pool does before a job.
     fn begin(self) {
-        priority::give_way();
         if matches!(self, Pools::Long | Pools::Indexing | Pools::Maintenance) {
             priority::step_back();
         }
@@ -233,12 +234,40 @@ pub fn background(
     })
 }
 
+/// Runs a job that serves clients who wait already: the bound of the pool's queue is not meant for it.
+pub fn background_surely(
+    pool: Pools,
+    db: i32,
+    cancel: CancelToken,
+    work: impl FnOnce(&mut Lane) + Send + 'static,
+) {
+    let registered = Registered::new(&cancel);
+    go_on(pool, move || {
+        let _registered = registered;
+        work(&mut Lane::pooled(db, cancel, Client::default()));
+    });
+}
+
+/// Runs a piece of a job that was taken before: the bound of the pool's queue is not meant for it.
+pub fn go_on(pool: Pools, work: impl FnOnce() + Send + 'static) {
+    // Refused only at the end of the server; the work is dropped then.
+    let _ = pool.get().submit(usize::MAX, move || {
+        pool.begin();
+        work();
+    });
+}
+
 /// Does what `outcome` says.
 pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
         Outcome::Reply(reply) => answer(&invocation.held, &reply),
         Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
         Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
+        Outcome::WaitOr(wait, _) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => {
+            let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
+            (wait.register)(&invocation.held, blocked);
+        }
+        Outcome::WaitOr(_, job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
             (wait.register)(&invocation.held, blocked);
@@ -273,15 +302,18 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
 
 /// Runs `work` here and now, under the lock that the caller holds.
 pub fn at_once<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut Lane) -> R) -> R {
-    work(&mut Lane::inline(held, cancel))
+    work(&mut Lane::inline(held, cancel, Waits::Freely))
 }
 
 fn inline(job: Job, invocation: &Invocation<'_>) {
     job.cancel.set_limit(job.inline_limit);
-    let mut lane = Lane::inline(&invocation.held, job.cancel);
+    let waits = if may_block(invocation.flags) { Waits::Blocks } else { Waits::Never };
+    let mut lane = Lane::inline(&invocation.held, job.cancel, waits);
     let reply = run(job.run, &mut lane);
-    drop(lane);
-    answer(&invocation.held, &reply);
+    if !lane.is_postponed() {
+        drop(lane);
+        answer(&invocation.held, &reply);
+    }
 }
 
 /// The job's reply; a panic becomes an error.

@@ -1,5 +1,4 @@
-//! Who gets a processor when there are not enough? The server's thread before the module's, and those before long jobs and
-//! indexing.
+//! Who gets a processor when there are not enough? The server's thread before long jobs, indexing and scans.
 
 use std::cell::Cell;
 
@@ -8,22 +7,7 @@ use std::cell::Cell;
 const STEP: i32 = 5;
 
 thread_local! {
-    static GIVES_WAY: Cell<bool> = const { Cell::new(false) };
     static STEPPED_BACK: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Lets this thread wait for a processor when it wakes up, once and for ever, instead of taking one from a thread that
-/// runs: that may be the server's, or hold the server's lock.
-pub(super) fn give_way() {
-    if GIVES_WAY.replace(true) {
-        return;
-    }
-    // SAFETY: plain numbers; 0 stands for the calling thread. Where it fails the thread stays what it was.
-    #[cfg(target_os = "linux")]
-    unsafe {
-        let priority: libc::sched_param = std::mem::zeroed();
-        libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const priority);
-    }
 }
 
 /// Lets this thread step back behind the server's, once and for ever.
@@ -36,5 +20,31 @@ pub(super) fn step_back() {
     unsafe {
         let now = libc::getpriority(libc::PRIO_PROCESS, 0);
         libc::setpriority(libc::PRIO_PROCESS, 0, now + STEP);
+    }
+}
+
+/// While it lives, this thread waits for a processor when it wakes up, instead of taking one from a thread that runs:
+/// that may be the server's. For bulk work, since it waits behind everybody else on the machine too.
+pub struct GivingWay(());
+
+impl GivingWay {
+    pub(super) fn new() -> Self {
+        set_policy(libc::SCHED_BATCH);
+        Self(())
+    }
+}
+
+impl Drop for GivingWay {
+    fn drop(&mut self) {
+        set_policy(libc::SCHED_OTHER);
+    }
+}
+
+fn set_policy(policy: i32) {
+    // SAFETY: plain numbers; 0 stands for the calling thread. Where it fails the thread stays what it was.
+    #[cfg(target_os = "linux")]
+    unsafe {
+        let priority: libc::sched_param = std::mem::zeroed();
+        libc::sched_setscheduler(0, policy, &raw const priority);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::accumulate::MANY;
 use super::count::{count, each_window};
-use super::prune::Offer;
+use super::gate::Gate;
+use super::prune::{Leaders, Offer};
 use super::sort::{arrange, by_number, by_text, SortBy};
 use super::topk::{ordered, unordered, Ties, TopK};
 use crate::columns::SortValue;
@@ -10,6 +11,7 @@ use crate::cursor::budget::{Budget, Stop};
 use crate::cursor::build::Prepared;
 use crate::cursor::plan::Node;
 use crate::cursor::profile::Profile;
+use crate::cursor::term::TermCursor;
 use crate::cursor::BoxCursor;
 use crate::index::Snapshot;
 use crate::score::explain::Explanation;
@@ -158,7 +160,17 @@ impl<'a> Run<'a, '_> {
             let segment = self.snapshot.segment(number);
             let mut offer = Offer { segment, number, visible: &visible, scoring: self.scoring, top: &mut top };
             if let Some(terms) = prepared.term_cursors(number).filter(|_| many) {
-                total += offer.many_terms(terms, || prepared.cursor_for_matches(number));
+                let mut gate = Gate::new(segment, self.scoring, prepared.peaks(number));
+                total += offer.many_terms(terms, &mut gate, || prepared.cursor_for_matches(number));
+                continue;
+            }
+            if let Some(mut term) = self.countable_term(prepared, number, &visible) {
+                if self.request.count > 0 {
+                    let mut gate = Gate::new(segment, self.scoring, prepared.peaks(number));
+                    gate.narrow(offer.least());
+                    offer.one_term(&mut term, &mut gate);
+                }
+                total += term.list_len() as u64;
                 continue;
             }
             let mut cursor = prepared.cursor(number);
@@ -183,6 +195,19 @@ impl<'a> Run<'a, '_> {
         (total, top.into_sorted().into_iter().map(hit).collect())
     }
 
+    /// The whole query, when it is one term, and how many documents have it is known.
+    fn countable_term(
+        &self,
+        prepared: &Prepared<'a>,
+        number: usize,
+        visible: &Visibility<'_>,
+    ) -> Option<TermCursor<'a>> {
+        // Nothing is hidden, so its documents are its postings.
+        let countable = visible.all() && !self.counting && prepared.prunable();
+        let term = if countable { prepared.term_cursor(number) } else { None };
+        term.filter(TermCursor::takes_all)
+    }
+
     /// Counts all matches and offers those that may be among the best.
     fn prune(
         &self,
@@ -191,26 +216,32 @@ impl<'a> Run<'a, '_> {
         cursor: &mut BoxCursor<'a>,
         offer: &mut Offer<'a, '_>,
     ) -> u64 {
+        let mut gate = Gate::new(offer.segment, self.scoring, prepared.peaks(number));
+        gate.narrow(offer.least());
         if let Some(leaf) = prepared.all() {
-            offer.all(&leaf);
+            offer.all(&leaf, &mut gate);
         } else if let Some(mut term) = prepared.term_cursor(number) {
-            offer.one_term(&mut term);
-        } else if let Some(terms) = prepared.term_cursors(number).filter(|_| !self.scoring.best_branch()) {
-            offer.any_term(terms, || prepared.cursor_for_matches(number));
+            offer.one_term(&mut term, &mut gate);
         } else {
             // One tree counts, a second one looks at what the first has found.
             let mut total = 0;
             let mut second = prepared.cursor_for_matches(number);
             let mut sum = prepared.sum(number);
+            let terms = prepared.term_cursors(number).filter(|_| !self.scoring.best_branch());
+            let mut leaders = terms.map(Leaders::new);
             let documents = offer.segment.len();
             each_window(cursor, offer.visible, |window| {
-                let matches = window.count();
-                total += matches;
+                total += window.count();
+                if let Some(floor) = offer.floor() {
+                    leaders.iter_mut().for_each(|leaders| leaders.narrow(window, floor));
+                    gate.narrow(offer.least());
+                    gate.retain(window);
+                }
                 match &mut sum {
-                    Some(sum) if sum.is_cheaper_for(matches, documents) => {
-                        offer.summed_window(sum, window, &mut second)
+                    Some(sum) if sum.is_cheaper_for(window.count(), documents) => {
+                        offer.summed_window(sum, window, &mut second, &mut gate)
                     }
-                    _ => offer.window(&mut second, window),
+                    _ => offer.window(&mut second, window, &mut gate),
                 }
             });
             return total;
@@ -225,11 +256,8 @@ impl<'a> Run<'a, '_> {
         cursor: &mut BoxCursor<'a>,
         visible: &Visibility<'_>,
     ) -> u64 {
-        if visible.all() && !self.counting {
-            // Nothing is hidden, so a term's documents are its postings.
-            if let Some(term) = prepared.term_cursor(number).filter(|term| term.takes_all()) {
-                return term.list_len() as u64;
-            }
+        if let Some(term) = self.countable_term(prepared, number, visible) {
+            return term.list_len() as u64;
         }
         count(cursor, visible)
     }

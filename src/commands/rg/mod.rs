@@ -3,6 +3,8 @@
 mod cache;
 mod config;
 mod executions;
+mod fcall;
+mod function;
 mod introspection;
 mod pyexecute;
 mod registrations;
@@ -18,6 +20,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     crate::gears::register(loader)?;
     loader.command::<pyexecute::PyExecute>()?;
     loader.command::<cache::Load>()?;
+    loader.command::<cache::Unload>()?;
     loader.command::<cache::ExecuteSha>()?;
     loader.command::<cache::Exists>()?;
     loader.command::<executions::Dump>()?;
@@ -34,6 +37,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<session::Session>()?;
     loader.command::<trigger::Trigger>()?;
     loader.command::<trigger::TriggerOnKey>()?;
+    function::register(loader)?;
+    loader.command::<fcall::FCall>()?;
+    loader.command::<fcall::FCallReadOnly>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
     loader.command::<introspection::PyStats>()?;

@@ -8,8 +8,10 @@
 #![allow(unsafe_code)]
 
 mod alloc;
+mod answer;
 mod attach;
 mod audit;
+mod background;
 mod convert;
 mod error;
 mod lifetime;
@@ -18,7 +20,9 @@ mod object;
 
 pub use alloc::RawAllocator;
 pub(crate) use alloc::{note_peak, totals};
+pub(crate) use answer::to_answer;
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
+pub(crate) use background::run_in;
 pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item};
 pub(crate) use error::{clear, take};
 pub(crate) use lifetime::{
