@@ -150,7 +150,8 @@ impl Search {
         let arrival = index.documents().arrive();
         let report = profile.then(RefCell::default);
         let search = Self { index, request, view, plan: OnceCell::new(), arrival, deadline, patience, reader, report };
-        if search.request.query.len() <= SHORT_QUERY {
+        let language = search.request.language.unwrap_or(search.view.options.language);
+        if search.request.query.len() <= SHORT_QUERY && language.is_ready() {
             search.plan().map_err(|failure| failure.to_string())?;
         }
         Ok(search)
