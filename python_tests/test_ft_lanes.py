@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from helpers import LANES, config, in_all_lanes, in_lane, plain
+from helpers import LANES, config, in_all_lanes, in_lane, plain, wait_until
 from test_ft_search import DOCUMENTS, SCHEMA, zoo  # noqa: F401  (a fixture)
 
 SEARCHES = [
@@ -187,6 +187,33 @@ def test_identical_searches_at_once_are_computed_once(server, r):
     # After a write it is another moment, and another search.
     r.hset("d:1", "t", "nothing")
     assert r.execute_command("FT.SEARCH", "idx", query, "TIMEOUT", 0)[0] == expected[0] - 1
+
+
+def test_what_is_known_to_be_little_work_runs_at_once(server, r):
+    """Lists that are read block by block, ranges, circles and prefixes too, as far as they are short; and nothing else."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT", "tag", "TAG", "n", "NUMERIC", "g", "GEO")
+    pipe = r.pipeline(transaction=False)
+    for n in range(20_000):
+        place = "2.35,48.85" if n % 100 == 0 else f"{n % 360 - 180},-30"
+        pipe.hset(f"d:{n}", mapping={"t": f"common w{n % 1000}", "tag": "even" if n % 2 == 0 else "odd", "n": n, "g": place})
+    pipe.execute()
+
+    def runs_at_once(query, *words):
+        before = server.info_interlock()["searches_at_once"]
+        r.execute_command("FT.SEARCH", "idx", query, "NOCONTENT", *words)
+        return server.info_interlock()["searches_at_once"] > before
+
+    with config(r, inline_cost=2000):
+        # Once all documents are read, and sealed: what is not has no order by value.
+        wait_until(lambda: runs_at_once("@n:[100 200]") and runs_at_once("@g:[2.35 48.85 10 km]"))
+        assert runs_at_once("@tag:{even}")
+        assert runs_at_once("w99*")
+        assert not runs_at_once("-w99")
+        assert not runs_at_once("common|w99")
+        assert runs_at_once("w99 @n:[0 9000]")
+        assert not runs_at_once("common @n:[0 9000]")
+    with config(r, inline_cost=0):
+        assert not runs_at_once("@tag:{even}")
 
 
 def test_a_long_query_is_read_off_the_servers_thread(server, zoo):  # noqa: F811

@@ -185,12 +185,12 @@ impl Search {
         let Some(plan) = self.plan.get() else { return Weight::Usual };
         let cost = match plan.ranking {
             Ranking::Engine(_) => cost::estimate(&snapshot, &plan.node),
-            Ranking::Stored { .. } => u64::MAX,
+            Ranking::Stored { .. } => cost::Cost { postings: u64::MAX, looks: u64::MAX },
         };
-        if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+        if cost.looks <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
             COUNTERS.at_once.add();
             Weight::Trifle
-        } else if cost >= long {
+        } else if cost.postings >= long {
             COUNTERS.long.add();
             Weight::Long
         } else {
