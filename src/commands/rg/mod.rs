@@ -6,6 +6,7 @@ mod executions;
 mod fcall;
 mod function;
 mod introspection;
+mod profile;
 mod pyexecute;
 mod registrations;
 mod session;
@@ -42,6 +43,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<fcall::FCallReadOnly>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
+    loader.command::<profile::Profile>()?;
     loader.command::<introspection::PyStats>()?;
     loader.command::<introspection::DumpSessions>()?;
     loader.command::<introspection::DumpInterpreters>()
