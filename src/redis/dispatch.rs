@@ -231,12 +231,7 @@ pub fn background(
 }
 
 /// Runs a job that serves clients who wait already: the bound of the pool's queue is not meant for it.
-pub fn background_surely(
-    pool: Pools,
-    db: i32,
-    cancel: CancelToken,
-    work: impl FnOnce(&mut Lane) + Send + 'static,
-) {
+pub fn background_surely(pool: Pools, db: i32, cancel: CancelToken, work: impl FnOnce(&mut Lane) + Send + 'static) {
     let registered = Registered::new(&cancel);
     go_on(pool, move || {
         let _registered = registered;

@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 use once_cell::sync::Lazy;
 
 use super::lock::{self, Context};
-use crate::settings;
 use super::{Held, LockGuard};
+use crate::settings;
 
 /// After a long round a worker that has waited for so long is helped, ...
 const PATIENCE: Duration = Duration::from_millis(1);

@@ -78,7 +78,9 @@ impl CancelToken {
     /// A token without a deadline.
     pub fn new() -> Self {
         Lazy::force(&EPOCH);
-        Self(Arc::new(State { stop: AtomicU8::new(0), deadline: AtomicU64::new(u64::MAX),
+        Self(Arc::new(State {
+            stop: AtomicU8::new(0),
+            deadline: AtomicU64::new(u64::MAX),
             follows: AtomicBool::new(false),
             followed: Mutex::new(None),
         }))

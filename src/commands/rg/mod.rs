@@ -1,6 +1,7 @@
 //! `RG.*`: the RedisGears 1.x interface.
 
 mod cache;
+mod cluster;
 mod config;
 mod executions;
 mod fcall;
@@ -43,6 +44,8 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<fcall::FCallReadOnly>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
+    loader.command::<cluster::Info>()?;
+    loader.command::<cluster::Refresh>()?;
     loader.command::<profile::Profile>()?;
     loader.command::<introspection::PyStats>()?;
     loader.command::<introspection::DumpSessions>()?;

@@ -369,6 +369,9 @@ def bound_recursion():
 
 def prepare(path, main, guarded):
     """Sets this interpreter up; called once."""
+    # Modules that scripts import may look for the names there, as redgrease does.
+    names = {name: value for name, value in template.items() if not name.startswith("__")}
+    vars(sys.modules["__main__"]).update(names)
     shared_gil = sys.version_info < (3, 13)
     if not main:
         sys.path[:] = path
