@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::queue::{self, Event};
 use super::registration::{KeyTrigger, Mode, Registration};
 use super::registrations::registrations;
-use super::Trigger;
+use super::{streams, Trigger};
 use crate::redis::{after_notification, at_once, read_value, Held, KeyEvent, KeyWatcher};
 use crate::reply::Reply;
 use crate::settings;
@@ -19,21 +19,23 @@ pub(super) const WATCHER: KeyWatcher = KeyWatcher { wanted: || registrations().a
 
 fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
     let all = registrations().keys();
-    let mut concerned = all.iter().filter_map(|registration| match &registration.trigger {
-        Trigger::Keys(trigger) if trigger.wants_key(event.key) && trigger.wants_event(event.name) => {
-            Some((registration, trigger))
-        }
-        _ => None,
-    });
+    let wants_event = |trigger: &Trigger| !matches!(trigger, Trigger::Keys(keys) if !keys.wants_event(event.name));
+    let mut concerned = all.iter().filter(|one| one.trigger.wants_key(event.key) && wants_event(&one.trigger));
     let Some(first) = concerned.next() else { return };
     // The primary's registrations do it.
     if held.is_replica() || held.is_loading() {
         return;
     }
     let mut value = None;
-    for (registration, trigger) in std::iter::once(first).chain(concerned) {
-        if let Some(record) = record(held, event, trigger, &mut value) {
-            fire(held, registration, Event { db: event.db, records: Reply::Array(vec![record]), client: None });
+    for registration in std::iter::once(first).chain(concerned) {
+        match &registration.trigger {
+            Trigger::Keys(trigger) => {
+                if let Some(record) = record(held, event, trigger, &mut value) {
+                    fire(held, registration, Event { db: event.db, records: Reply::Array(vec![record]), client: None });
+                }
+            }
+            Trigger::Stream(trigger) => streams::changed(held, registration, trigger, event),
+            Trigger::Command { .. } => {}
         }
     }
 }

@@ -16,16 +16,18 @@ mod registration;
 mod registrations;
 mod run;
 mod session;
+mod streams;
 mod trigger;
 
 pub use commit::unregister;
 pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
-pub use registration::{KeyTrigger, Mode, Registration, Stats, Trigger};
+pub use registration::{KeyTrigger, Mode, OnFailure, Registration, Stats, StreamTrigger, Trigger};
 pub use registrations::{registrations, Registrations};
 pub use run::{run_script, stuck, ScriptRequest};
 pub(crate) use session::is_valid_id;
 pub use session::{sessions, Origin, Session, Sessions};
+pub use streams::{pause, StreamStatus};
 pub use trigger::trigger;
 
 use std::sync::atomic::AtomicU64;
@@ -41,6 +43,7 @@ pub fn register(loader: &Loader) -> Result<(), String> {
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
     observe(durable::on_server_event);
+    observe(streams::on_server_event);
     Ok(())
 }
 

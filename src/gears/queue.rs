@@ -22,8 +22,8 @@ use crate::settings;
 use crate::sync::CancelToken;
 
 /// Events that run without giving the interpreter up, and how long they may take together.
-const BATCH: usize = 64;
-const BATCH_TIME: Duration = Duration::from_millis(10);
+pub(super) const BATCH: usize = 64;
+pub(super) const BATCH_TIME: Duration = Duration::from_millis(10);
 
 /// How long writers pause at a time while queues are too full.
 const PAUSE_MS: &[u8] = b"50";
@@ -199,6 +199,7 @@ fn run_batch(registration: &Arc<Registration>, lane: &mut Lane, events: Vec<Even
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
             client.finish(&trigger_reply(finished));
         }
+        true
     });
     for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
         event.records = records;
@@ -211,6 +212,7 @@ pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records
     let mut reply = None;
     run_events(registration, lane, std::slice::from_ref(&records), keep, |finished| {
         reply = Some(trigger_reply(finished));
+        true
     });
     reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
 }
@@ -223,14 +225,14 @@ fn trigger_reply(finished: &Finished) -> Reply {
     }
 }
 
-/// Runs the plan of a registration for each event in turn, until one is stopped or the batch has had its time. With
-/// `keep` the executions stay listed.
-fn run_events(
+/// Runs the plan of a registration for each event in turn, until one is stopped, the batch has had its time, or `ended`
+/// says that it is enough. With `keep` the executions stay listed.
+pub(super) fn run_events(
     registration: &Arc<Registration>,
     lane: &mut Lane,
     events: &[Reply],
     keep: bool,
-    mut ended: impl FnMut(&Finished),
+    mut ended: impl FnMut(&Finished) -> bool,
 ) {
     let origin = &registration.session.origin;
     let cancel = lane.cancel().clone();
@@ -242,8 +244,9 @@ fn run_events(
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
+    let enough = Cell::new(false);
     let begin = || {
-        if begun.get() > 0 && Instant::now() >= until {
+        if enough.get() || begun.get() > 0 && Instant::now() >= until {
             return false;
         }
         let execution = executions().create(Arc::clone(&registration.plan.info), cancel.clone(), true);
@@ -265,7 +268,7 @@ fn run_events(
         } else {
             executions().remove(&execution.id);
         }
-        ended(&finished);
+        enough.set(!ended(&finished));
     };
     let done = registration.plan.script().run_events(run, &registration.plan, events.iter(), begin, |outcome| {
         let PlanOutcome { results, errors } = outcome;

@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::queue::Queue;
+use super::streams::Streams;
 use super::{config, executions, Execution, Finished, Session, Status};
 use crate::python::host::Options;
 use crate::python::Plan;
@@ -37,6 +38,8 @@ impl Mode {
 pub enum Trigger {
     /// Events of keys.
     Keys(KeyTrigger),
+    /// Entries of streams.
+    Stream(StreamTrigger),
     /// A call of `RG.TRIGGER`.
     Command {
         /// Its name.
@@ -44,6 +47,64 @@ pub enum Trigger {
         /// Whether one call waits for the one before it.
         in_order: bool,
     },
+}
+
+impl Trigger {
+    /// Whether it is about the key of this name.
+    pub(super) fn wants_key(&self, key: &[u8]) -> bool {
+        match self {
+            Trigger::Keys(trigger) => trigger.wants_key(key),
+            Trigger::Stream(trigger) => has_prefix(&trigger.prefix, key),
+            Trigger::Command { .. } => false,
+        }
+    }
+}
+
+/// A prefix with `*` at its end, or exactly one key.
+fn has_prefix(prefix: &[u8], key: &[u8]) -> bool {
+    match prefix.strip_suffix(b"*") {
+        Some(prefix) => key.starts_with(prefix),
+        None => key == prefix,
+    }
+}
+
+/// Which streams, and how they are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamTrigger {
+    /// As the script gave it.
+    pub prefix: Vec<u8>,
+    /// Entries of one execution.
+    pub batch: usize,
+    /// How long the first entry of a batch waits for the others; `None` for ever.
+    pub duration: Option<Duration>,
+    /// What a failure means.
+    pub on_failure: OnFailure,
+    /// When it goes on after a failure.
+    pub retry_after: Duration,
+    /// Entries that nobody needs any more are deleted.
+    pub trim: bool,
+}
+
+/// What the failure of an execution means for a stream's registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Its entries count as done.
+    Continue,
+    /// Nothing more is read.
+    Abort,
+    /// The same entries are read again.
+    Retry,
+}
+
+impl OnFailure {
+    /// The name that scripts give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnFailure::Continue => "continue",
+            OnFailure::Abort => "abort",
+            OnFailure::Retry => "retry",
+        }
+    }
 }
 
 /// Which events of which keys.
@@ -64,9 +125,10 @@ pub struct KeyTrigger {
 impl KeyTrigger {
     /// Whether it is about the key of this name: a prefix with `*` at its end, or exactly one key.
     pub fn wants_key(&self, key: &[u8]) -> bool {
-        match self.prefix.strip_suffix(b"*") {
-            Some(prefix) if !self.literal => key.starts_with(prefix),
-            _ => key == self.prefix,
+        if self.literal {
+            key == self.prefix
+        } else {
+            has_prefix(&self.prefix, key)
         }
     }
 
@@ -93,6 +155,10 @@ pub struct Stats {
     pub total: Duration,
     /// The first error of the last one, if it failed.
     pub last_error: Option<Vec<u8>>,
+    /// How long after the first of its entries was known the last one had ended.
+    pub last_lag: Duration,
+    /// The same of all.
+    pub total_lag: Duration,
 }
 
 impl Stats {
@@ -116,6 +182,13 @@ pub struct Registration {
     pub trigger: Trigger,
     pub(super) plan: Plan,
     pub(super) queue: Mutex<Queue>,
+    /// Its consumer group, if it reads streams.
+    pub(super) group: String,
+    pub(super) streams: Mutex<Streams>,
+    /// Whose group it has taken over.
+    predecessor: Weak<Registration>,
+    /// Another one has its group now.
+    inherited: AtomicBool,
     stats: Mutex<Stats>,
     live: AtomicBool,
     /// Executions that have ended and are kept for `RG.DUMPEXECUTIONS`, oldest first.
@@ -139,10 +212,35 @@ impl Registration {
             trigger: trigger(&plan.info.reader, &options),
             plan,
             queue: Mutex::default(),
+            group: String::new(),
+            streams: Mutex::default(),
+            predecessor: Weak::new(),
+            inherited: AtomicBool::new(false),
             stats: Mutex::default(),
             live: AtomicBool::new(false),
             kept: Mutex::default(),
         }
+    }
+
+    /// The same with a consumer group of this name.
+    pub(super) fn in_group(self, group: String) -> Self {
+        Self { group, ..self }
+    }
+
+    /// The same, going on where another one was.
+    pub(super) fn after(self, old: &Arc<Self>) -> Self {
+        old.inherited.store(true, Ordering::Release);
+        Self { group: old.group.clone(), predecessor: Arc::downgrade(old), ..self }
+    }
+
+    /// Whose group it has taken over, while that one is not gone.
+    pub(super) fn predecessor(&self) -> Option<Arc<Self>> {
+        self.predecessor.upgrade()
+    }
+
+    /// Whether another one has its group now.
+    pub(super) fn inherited(&self) -> bool {
+        self.inherited.load(Ordering::Acquire)
     }
 
     /// The reader's name.
@@ -180,6 +278,14 @@ impl Registration {
     /// An event has come.
     pub(super) fn count_event(&self) {
         self.counted().triggered += 1;
+    }
+
+    /// A batch of entries was worked off, so long after the first of them was known.
+    pub(super) fn count_batch(&self, lag: Duration) {
+        let mut stats = self.counted();
+        stats.triggered += 1;
+        stats.last_lag = lag;
+        stats.total_lag += lag;
     }
 
     /// Whether it is in force.
@@ -245,6 +351,18 @@ impl Registration {
 /// The trigger that the options describe.
 fn trigger(reader: &str, options: &Options) -> Trigger {
     match reader {
+        "StreamReader" => Trigger::Stream(StreamTrigger {
+            prefix: options.text("prefix"),
+            batch: usize::try_from(options.number("batch")).unwrap_or(1).max(1),
+            duration: millis(options, "duration").filter(|duration| !duration.is_zero()),
+            on_failure: match options.text("onFailedPolicy").as_slice() {
+                b"abort" => OnFailure::Abort,
+                b"retry" => OnFailure::Retry,
+                _ => OnFailure::Continue,
+            },
+            retry_after: millis(options, "retryMillis").unwrap_or_default(),
+            trim: options.flag("trimStream"),
+        }),
         "CommandReader" => Trigger::Command { name: options.text("trigger"), in_order: options.flag("inorder") },
         _ => Trigger::Keys(KeyTrigger {
             prefix: options.text("prefix"),
@@ -254,6 +372,10 @@ fn trigger(reader: &str, options: &Options) -> Trigger {
             read_value: options.flag("readValue"),
         }),
     }
+}
+
+fn millis(options: &Options, name: &str) -> Option<Duration> {
+    u64::try_from(options.number(name)).ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]

@@ -89,8 +89,12 @@ impl Registrations {
             let before = std::mem::take(&mut tables.all);
             let stays = |registration: &&Arc<Registration>| !gone.iter().any(|gone| Arc::ptr_eq(gone, registration));
             tables.all = before.iter().filter(stays).chain(new).cloned().collect();
-            let keys: Vec<_> =
-                tables.all.iter().filter(|one| matches!(one.trigger, Trigger::Keys(_))).cloned().collect();
+            let keys: Vec<_> = tables
+                .all
+                .iter()
+                .filter(|one| matches!(one.trigger, Trigger::Keys(_) | Trigger::Stream(_)))
+                .cloned()
+                .collect();
             self.keys.store(keys.len(), Ordering::Release);
             tables.keys = Arc::new(keys);
             tables.triggers = tables
@@ -98,7 +102,7 @@ impl Registrations {
                 .iter()
                 .filter_map(|one| match &one.trigger {
                     Trigger::Command { name, .. } => Some((name.clone(), Arc::clone(one))),
-                    Trigger::Keys(_) => None,
+                    Trigger::Keys(_) | Trigger::Stream(_) => None,
                 })
                 .collect();
             before

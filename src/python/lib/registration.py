@@ -8,6 +8,7 @@ COMMON = ("regex", "mode", "onRegistered", "onUnregistered")
 #: Those of one reader.
 OPTIONS = {
     "KeysReader": ("eventTypes", "keyTypes", "commands", "readValue", "noScan"),
+    "StreamReader": ("batch", "duration", "onFailedPolicy", "onFailedRetryInterval", "trimStream"),
     "CommandReader": ("trigger", "inorder", "hook", "keyprefix"),
 }
 
@@ -51,6 +52,8 @@ def checked(reader, prefix, options):
         raise error("execution mode must be a string")
     if mode not in MODES:
         raise error("unknown execution mode")
+    if mode == "sync" and reader == "StreamReader" and failure_policy(options) != "continue":
+        raise error("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
     callbacks = {}
     for name in ("onRegistered", "onUnregistered"):
         function = options.get(name)
@@ -79,6 +82,35 @@ def check_keys(options):
     return known
 
 
+def check_stream(options):
+    """The options of a StreamReader."""
+    batch = number(options, "batch", 1, "batch argument must be a number")
+    if batch < 1:
+        raise error(f"batch argument must be at least 1, not {batch}")
+    duration = number(options, "duration", 0, "duration argument must be a number")
+    retry = number(options, "onFailedRetryInterval", 1, "retryInterval argument must be a number", (int, float))
+    for name, value in (("duration", duration), ("retryInterval", retry)):
+        if not 0 <= value < 10**12:
+            raise error(f"{name} argument must be from 0 to 10^12, not {value}")
+    return {
+        "batch": batch,
+        "duration": duration,
+        "onFailedPolicy": failure_policy(options),
+        "retryMillis": int(retry * 1000),
+        "trimStream": flag(options, "trimStream", True, "pyTrimmStream argument must be a boolean"),
+    }
+
+
+def failure_policy(options):
+    """What a failure means, in lower case."""
+    policy = options.get("onFailedPolicy", "continue")
+    if not isinstance(policy, str):
+        raise error("onFailedPolicy must be a string (Continue/Abort/Retry)")
+    if policy.lower() not in ("continue", "abort", "retry"):
+        raise error("onFailedPolicy must be Continue/Abort/Retry")
+    return policy.lower()
+
+
 def check_command(options):
     """The options of a CommandReader."""
     trigger = options.get("trigger")
@@ -93,7 +125,7 @@ def check_command(options):
     return {"trigger": trigger, "inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
 
 
-CHECKS = {"KeysReader": check_keys, "CommandReader": check_command}
+CHECKS = {"KeysReader": check_keys, "StreamReader": check_stream, "CommandReader": check_command}
 
 
 def texts(options, name, one):
@@ -109,6 +141,14 @@ def texts(options, name, one):
     if not all(isinstance(value, str) for value in values):
         raise error(f"given {one} is not string")
     return values
+
+
+def number(options, name, default, refusal, kinds=int):
+    """A number."""
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise error(refusal)
+    return value
 
 
 def flag(options, name, default, refusal):
