@@ -100,6 +100,14 @@ def test_what_was_there_before_is_read_in_order(r):
     assert read == [f"{number}-1" for number in range(1, 301)]
 
 
+def test_entries_that_other_registrations_add(r):
+    register(r, "GB().foreach(lambda x: execute('XADD', 's', '*', 'key', x['key'])).register('k*', mode='sync')")
+    register(r, "GB().foreach(lambda x: execute('XADD', 's', '*', 'key', x['key'])).register('k*', mode='async')")
+    register(r, "GB('StreamReader').foreach(lambda x: execute('RPUSH', 'log', x['value']['key'])).register('s')")
+    r.set("k1", 1)
+    wait_until(lambda: r.lrange("log", 0, -1) == [b"k1", b"k1"])
+
+
 def test_other_databases(server, r):
     register(r, f"{NOTE}.register('s')")
     with_data = server.client(db=3)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::durable::{self, Page};
 use super::host::RunHost;
 use super::queue;
-use super::registration::Registration;
+use super::registration::{Mode, Registration};
 use super::registrations::registrations;
 use super::run::{new_run, text_of};
 use super::session::{random_id, sessions};
@@ -23,6 +23,20 @@ pub(super) const TAKEN: &str = "trigger already registered";
 pub(super) fn is_taken(session: &Session, name: &[u8]) -> bool {
     let old = session.replaces();
     registrations().trigger(name).is_some_and(|other| !old.is_some_and(|old| other.session.is(&old)))
+}
+
+/// Why a command can't be hooked once more.
+pub(super) const HOOK_TAKEN: &str = "Can not override a none sync registration";
+
+/// Whether the newest hook of a command can have no other one before it, since it does not run at once; one of the
+/// session that `session` is about to replace does not count.
+pub(super) fn is_hook_taken(session: &Session, command: &[u8]) -> bool {
+    let old = session.replaces();
+    let hooks = |one: &&Arc<Registration>| {
+        let replaced = old.as_ref().is_some_and(|old| one.session.is(old));
+        !replaced && matches!(&one.trigger, Trigger::Hook { command: hooked, .. } if hooked == command)
+    };
+    registrations().all().iter().rfind(hooks).is_some_and(|newest| newest.mode != Mode::Sync)
 }
 
 /// Puts what a script registered in force, and the session in its place.
@@ -43,6 +57,9 @@ pub(super) fn commit(
     // It was free when the script asked, but that was a while ago.
     if new.iter().any(|one| matches!(&one.trigger, Trigger::Command { name, .. } if is_taken(session, name))) {
         return Err(TAKEN.to_owned());
+    }
+    if new.iter().any(|one| matches!(&one.trigger, Trigger::Hook { command, .. } if is_hook_taken(session, command))) {
+        return Err(HOOK_TAKEN.to_owned());
     }
     let new: Vec<Arc<Registration>> = new.into_iter().map(|one| Arc::new(grouped(one, &replaced))).collect();
     let old = sessions().settle(session);

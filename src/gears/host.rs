@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::hooks::{self, Cause};
 use super::{commit, config, executions, registrations, Execution, Session};
 use crate::python::host::{Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
 use crate::redis::{self, Door, Level, Slice};
@@ -28,6 +29,10 @@ pub(super) struct RunHost {
     reading: bool,
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
+    /// The command that the run is for.
+    cause: Option<Cause>,
+    /// The hooks that are not `sync` which the script has registered so far.
+    hooks: Mutex<Vec<Vec<u8>>>,
 }
 
 impl RunHost {
@@ -41,6 +46,8 @@ impl RunHost {
             registered: AtomicU64::new(0),
             reading: false,
             ids: None,
+            cause: None,
+            hooks: Mutex::default(),
         }
     }
 
@@ -54,9 +61,41 @@ impl RunHost {
         Self { reading: true, ..self }
     }
 
+    /// The same for an execution that was started for a command.
+    pub(super) fn because_of(self, cause: Option<Cause>) -> Self {
+        Self { cause, ..self }
+    }
+
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
         Self { session: Some(Arc::clone(session)), ..self }
+    }
+
+    /// Whether the commands that a registration hooks can be hooked.
+    fn check_commands(&self, session: &Arc<Session>, plan: &PlanInfo, options: &Options) -> Result<(), String> {
+        let known = |argv: Vec<Vec<u8>>| {
+            let info = self.door.errand(|slice| redis::call(slice.held(), &argv));
+            info.map_err(|denied| denied.to_string())
+        };
+        if let Some(command) = options.texts("hook").and_then(|mut names| names.pop()) {
+            hooks::check_hook(&command, options.texts("keyprefix").is_some(), known)?;
+            let mut mine = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+            if mine.contains(&command) {
+                return Err(
+                    "Can not override a none sync registration which already created on this session".to_owned()
+                );
+            }
+            if commit::is_hook_taken(session, &command) {
+                return Err(commit::HOOK_TAKEN.to_owned());
+            }
+            if options.text("mode") != b"sync" {
+                mine.push(command);
+            }
+        } else if plan.reader == "KeysReader" {
+            let commands = options.texts("commands").unwrap_or_default();
+            commands.iter().try_for_each(|command| hooks::check_watched(command, &options.text("prefix"), known))?;
+        }
+        Ok(())
     }
 
     /// The executions created so far.
@@ -71,13 +110,37 @@ impl Host for RunHost {
             if self.reading {
                 redis::call_unless_write(slice.held(), &argv).unwrap_or(Reply::Null)
             } else {
-                redis::call(slice.held(), &argv)
+                redis::call_as_client(slice.held(), &argv)
             }
         };
         match self.door.errand(run) {
             Ok(Reply::Error(text)) => Err(text),
             Ok(reply) => Ok(reply),
             Err(denied) => Err(denied.to_string().into_bytes()),
+        }
+    }
+
+    fn call_next(&self, arguments: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
+        let Some(Cause::Hook(call)) = &self.cause else { return Err(b"Can not get CommandHook ctx".to_vec()) };
+        // In a slice and not an errand: an older hook runs on the same thread as this one.
+        match self.door.slice(|slice| call.next(slice.held(), arguments)) {
+            Ok(Reply::Error(text)) => Err(text),
+            Ok(reply) => Ok(reply),
+            Err(denied) => Err(denied.to_string().into_bytes()),
+        }
+    }
+
+    fn command(&self) -> Option<Vec<Vec<u8>>> {
+        match &self.cause {
+            Some(Cause::Command(share)) => share.command(),
+            _ => None,
+        }
+    }
+
+    fn override_reply(&self, reply: Reply) -> Result<(), String> {
+        match &self.cause {
+            Some(Cause::Command(share)) => share.override_reply(reply),
+            _ => Err("Can not get command ctx".to_owned()),
         }
     }
 
@@ -125,7 +188,10 @@ impl Host for RunHost {
 
     fn create_registration(&self, plan: &PlanInfo, options: &Options) -> Result<String, String> {
         let session = self.session.as_ref().ok_or("register() can only be called by the script itself")?;
-        if plan.reader == "CommandReader" {
+        if !self.reading {
+            self.check_commands(session, plan, options)?;
+        }
+        if plan.reader == "CommandReader" && options.texts("hook").is_none() {
             let name = options.text("trigger");
             let mut mine = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
             if mine.contains(&name) {

@@ -9,7 +9,9 @@ pub mod config;
 mod durable;
 mod events;
 mod execution;
+mod hooks;
 mod host;
+mod linked;
 mod queue;
 mod reader;
 mod registration;
@@ -22,6 +24,7 @@ mod trigger;
 pub use commit::unregister;
 pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
+pub use hooks::hooked;
 pub use registration::{KeyTrigger, Mode, OnFailure, Registration, Stats, StreamTrigger, Trigger};
 pub use registrations::{registrations, Registrations};
 pub use run::{run_script, stuck, ScriptRequest};
@@ -40,6 +43,7 @@ use crate::redis::{observe, Loader};
 /// What the server refused.
 pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(events::WATCHER)?;
+    loader.watch_keys(streams::WATCHER)?;
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
     observe(durable::on_server_event);

@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::hooks::Cause;
 use super::host::RunHost;
 use super::registration::Registration;
 use super::run::{count, new_run, run_nested, text_of};
-use super::{executions, Execution, Finished, Status};
+use super::{executions, Execution, Finished, Status, Trigger};
 use crate::python::{PlanOutcome, ScriptError};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
 use crate::reply::Reply;
@@ -38,6 +39,8 @@ pub(super) struct Event {
     pub(super) records: Reply,
     /// Who waits for what comes of it.
     pub(super) client: Option<BlockedReply>,
+    /// The command that it is about.
+    pub(super) cause: Option<Cause>,
 }
 
 impl Event {
@@ -171,8 +174,12 @@ impl Turn {
         // A limit holds for each event.
         let most = if origin.limit.is_some() || origin.max_memory.is_some() { 1 } else { BATCH };
         let mut queue = queue(&self.registration);
-        let mut events = Vec::new();
-        while events.len() < most && queue.events.front().is_some_and(|event| event.db == db) {
+        let mut events: Vec<Event> = Vec::new();
+        // A run knows of one command.
+        let fits = |events: &[Event], next: &Event| {
+            next.db == db && (events.is_empty() || events.iter().chain([next]).all(|event| event.cause.is_none()))
+        };
+        while events.len() < most && queue.events.front().is_some_and(|next| fits(&events, next)) {
             events.extend(queue.events.pop_front());
         }
         queue.bytes = queue.bytes.saturating_sub(events.iter().map(Event::bytes).sum());
@@ -194,10 +201,11 @@ fn run_batch(registration: &Arc<Registration>, lane: &mut Lane, events: Vec<Even
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
     let mut ended = 0;
-    run_events(registration, lane, &records, true, |finished| {
+    let cause = events.front().and_then(|event| event.cause.clone());
+    run_events(registration, lane, &records, true, cause, |finished| {
         ended += 1;
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
-            client.finish(&trigger_reply(finished));
+            client.finish(&reply_of(registration, finished));
         }
         true
     });
@@ -207,21 +215,29 @@ fn run_batch(registration: &Arc<Registration>, lane: &mut Lane, events: Vec<Even
     events.into()
 }
 
-/// Runs a call of `RG.TRIGGER`, or an event at once.
-pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records: Reply, keep: bool) -> Reply {
+/// Runs a call of `RG.TRIGGER` or of a hooked command, or an event at once.
+pub(super) fn run_one(
+    registration: &Arc<Registration>,
+    lane: &mut Lane,
+    records: Reply,
+    keep: bool,
+    cause: Option<Cause>,
+) -> Reply {
     let mut reply = None;
-    run_events(registration, lane, std::slice::from_ref(&records), keep, |finished| {
-        reply = Some(trigger_reply(finished));
+    run_events(registration, lane, std::slice::from_ref(&records), keep, cause, |finished| {
+        reply = Some(reply_of(registration, finished));
         true
     });
     reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
 }
 
-/// All results, or the first error.
-fn trigger_reply(finished: &Finished) -> Reply {
-    match finished.errors.first() {
-        Some(error) => Reply::Error(error.clone()),
-        None => Reply::Array(finished.results.clone()),
+/// All results, or the first error. What stands in the place of a command has one result, which is the reply.
+fn reply_of(registration: &Registration, finished: &Finished) -> Reply {
+    match (finished.errors.first(), &registration.trigger, finished.results.as_slice()) {
+        (Some(error), ..) => Reply::Error(error.clone()),
+        (None, Trigger::Hook { .. }, [result]) => result.clone(),
+        (None, Trigger::Hook { .. }, _) => Reply::error("Command hook must return exactly one result"),
+        (None, _, results) => Reply::Array(results.to_vec()),
     }
 }
 
@@ -232,6 +248,7 @@ pub(super) fn run_events(
     lane: &mut Lane,
     events: &[Reply],
     keep: bool,
+    cause: Option<Cause>,
     mut ended: impl FnMut(&Finished) -> bool,
 ) {
     let origin = &registration.session.origin;
@@ -239,7 +256,7 @@ pub(super) fn run_events(
     if !lane.is_inline() {
         cancel.set_limit(origin.limit);
     }
-    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), cancel.clone()));
+    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), cancel.clone()).because_of(cause));
     let run = new_run(&host, cancel.clone(), lane, origin.max_memory);
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);

@@ -47,6 +47,15 @@ pub enum Trigger {
         /// Whether one call waits for the one before it.
         in_order: bool,
     },
+    /// A command of the server, in whose place it stands.
+    Hook {
+        /// Its name in lower case.
+        command: Vec<u8>,
+        /// How one of its keys must begin; `None` if that does not matter.
+        prefix: Option<Vec<u8>>,
+        /// Whether one call waits for the one before it.
+        in_order: bool,
+    },
 }
 
 impl Trigger {
@@ -55,7 +64,7 @@ impl Trigger {
         match self {
             Trigger::Keys(trigger) => trigger.wants_key(key),
             Trigger::Stream(trigger) => has_prefix(&trigger.prefix, key),
-            Trigger::Command { .. } => false,
+            Trigger::Command { .. } | Trigger::Hook { .. } => false,
         }
     }
 }
@@ -116,6 +125,8 @@ pub struct KeyTrigger {
     pub literal: bool,
     /// Names of events in lower case; `None` for all.
     pub events: Option<Vec<Vec<u8>>>,
+    /// Commands, in lower case, whose clients wait for the executions; `None` for events of any origin.
+    pub commands: Option<Vec<Vec<u8>>>,
     /// Types that the key must have then; `None` for all.
     pub types: Option<Vec<Vec<u8>>>,
     /// Records carry type and value.
@@ -363,11 +374,17 @@ fn trigger(reader: &str, options: &Options) -> Trigger {
             retry_after: millis(options, "retryMillis").unwrap_or_default(),
             trim: options.flag("trimStream"),
         }),
+        "CommandReader" if options.texts("hook").is_some() => Trigger::Hook {
+            command: options.texts("hook").and_then(|mut names| names.pop()).unwrap_or_default(),
+            prefix: options.texts("keyprefix").and_then(|mut prefixes| prefixes.pop()),
+            in_order: options.flag("inorder"),
+        },
         "CommandReader" => Trigger::Command { name: options.text("trigger"), in_order: options.flag("inorder") },
         _ => Trigger::Keys(KeyTrigger {
             prefix: options.text("prefix"),
             literal: options.flag("noScan"),
             events: options.texts("eventTypes"),
+            commands: options.texts("commands"),
             types: options.texts("keyTypes"),
             read_value: options.flag("readValue"),
         }),
@@ -383,7 +400,7 @@ mod tests {
     use super::*;
 
     fn keys(prefix: &str, literal: bool) -> KeyTrigger {
-        KeyTrigger { prefix: prefix.into(), literal, events: None, types: None, read_value: true }
+        KeyTrigger { prefix: prefix.into(), literal, events: None, commands: None, types: None, read_value: true }
     }
 
     #[test]

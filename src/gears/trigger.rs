@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::durable::{self, Underway};
+use super::hooks::Cause;
 use super::queue::{self, Event};
 use super::registration::{Mode, Registration};
 use super::registrations::registrations;
@@ -28,13 +29,22 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
         }
         return Outcome::Reply(unknown());
     };
+    start(&registration, records, None)
+}
+
+/// Calls a registration with these records.
+pub(super) fn start(registration: &Arc<Registration>, records: Reply, cause: Option<Cause>) -> Outcome {
+    let registration = Arc::clone(registration);
     let sync = registration.mode == Mode::Sync;
-    if !sync && matches!(registration.trigger, Trigger::Command { in_order: true, .. }) {
+    let in_order =
+        matches!(registration.trigger, Trigger::Command { in_order: true, .. } | Trigger::Hook { in_order: true, .. });
+    if !sync && in_order {
         return Outcome::Wait(Wait {
             limit: None,
             cancel: CancelToken::new(),
             register: Box::new(move |held, client| {
-                queue::push(held, &registration, Event { db: held.db(), records, client: Some(client) });
+                let event = Event { db: held.db(), records, client: Some(client), cause };
+                queue::push(held, &registration, event);
             }),
             otherwise: Reply::error(
                 "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading.",
@@ -43,7 +53,7 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
     }
     registration.count_event();
     let limit = registration.session.origin.limit;
-    let job = job(limit, move |lane| queue::run_one(&registration, lane, records, false));
+    let job = job(limit, move |lane| queue::run_one(&registration, lane, records, false, cause));
     if sync {
         Outcome::Now(job)
     } else {
@@ -86,7 +96,7 @@ fn call_restored(registration: &Arc<Registration>, records: Reply, lane: &mut La
     if registration.mode == Mode::Sync && lane.door().keep().is_err() {
         return Reply::error("ERR the call was stopped before it began");
     }
-    let reply = queue::run_one(registration, lane, records, false);
+    let reply = queue::run_one(registration, lane, records, false, None);
     lane.door().release();
     reply
 }

@@ -28,6 +28,21 @@ pub trait Host: Send + Sync {
     /// Runs one server command; an error reply of the server comes back as `Err` with its text.
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>>;
 
+    /// Runs the command in whose place the execution stands, with these arguments.
+    fn call_next(&self, _arguments: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
+        Err(b"Can not get CommandHook ctx".to_vec())
+    }
+
+    /// The command that the execution was started for. Never waits.
+    fn command(&self) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+
+    /// Gives the client that started the execution another reply than the results. Never waits.
+    fn override_reply(&self, _reply: Reply) -> Result<(), String> {
+        Err("Can not get command ctx".to_owned())
+    }
+
     /// Takes the server's lock for the calling thread until [`Host::leave_atomic`].
     fn enter_atomic(&self) -> Result<(), String>;
 

@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use redis_module::raw;
 
 use super::dispatch::{self, Outcome};
-use super::{api, lock, write, Held};
+use super::{api, call, keys, lock, write, Held};
 use crate::reply::Reply;
 
 /// What the server is told of a command.
@@ -78,13 +78,15 @@ pub enum Keys {
     SecondWritten,
     /// All arguments from the second on, which are only read.
     FromSecondRead,
+    /// Those of the command that its arguments are. Its flags must have `getkeys-api`.
+    OfInnerCommand,
 }
 
 impl Keys {
     /// The places of the first key and of the last one, as the server counts them.
     fn places(self) -> (c_int, c_int) {
         match self {
-            Keys::None => (0, 0),
+            Keys::None | Keys::OfInnerCommand => (0, 0),
             Keys::FirstRead | Keys::FirstWritten => (1, 1),
             Keys::SecondRead | Keys::SecondWritten => (2, 2),
             Keys::FromSecondRead => (2, -1),
@@ -120,8 +122,13 @@ impl Invocation<'_> {
         self.argv.get(1..).unwrap_or(&[])
     }
 
-    /// The name of the calling user; `None` for the replication link and the AOF, which may do everything.
+    /// The name of the calling user; `None` for the replication link, the AOF, and what the module itself runs, which
+    /// may do everything.
     pub fn user(&self) -> Option<String> {
+        // A call of ours may have a client without a user, at which the server would stumble.
+        if call::is_ours() {
+            return None;
+        }
         if self.flags & (raw::REDISMODULE_CTX_FLAGS_REPLICATED | raw::REDISMODULE_CTX_FLAGS_LOADING) != 0 {
             return None;
         }
@@ -175,6 +182,9 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
         // SAFETY: the server calls with its lock held; argv and ctx live as long as this call.
         unsafe {
             let strings = std::slice::from_raw_parts(argv, usize::try_from(argc).unwrap_or(0));
+            if C::KEYS == Keys::OfInnerCommand && api!(RedisModule_IsKeysPositionRequest(ctx)) != 0 {
+                return keys::report_inner(ctx, strings);
+            }
             let invocation = Invocation {
                 argv: strings.iter().map(|&string| bytes_of(string)).collect(),
                 held: Held::new(ctx),
@@ -201,7 +211,7 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
 pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
     let spec = C::SPEC;
     let (first, last) = C::KEYS.places();
-    let step = c_int::from(C::KEYS != Keys::None);
+    let step = c_int::from(first != 0);
     // SAFETY: the caller's promise; all strings are static or live until the call returns (the
     // server copies the command's info).
     unsafe {
@@ -275,7 +285,7 @@ unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec, ke
         key_specs[0].fk.range.lastkey = last.min(0);
         key_specs[0].fk.range.keystep = 1;
         let mut info: raw::RedisModuleCommandInfo = std::mem::zeroed();
-        if keys != Keys::None {
+        if first != 0 {
             info.key_specs = key_specs.as_mut_ptr();
         }
         info.version = &VERSION.0;

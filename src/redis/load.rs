@@ -122,7 +122,8 @@ pub unsafe fn on_load(
         unsafe {
             log::set_context(ctx);
             events::install_panic_hook();
-            let arguments = std::slice::from_raw_parts(argv, usize::try_from(argc).unwrap_or(0));
+            // Without arguments the pointer is null, which no slice may have.
+            let arguments = if argv.is_null() { &[][..] } else { std::slice::from_raw_parts(argv, argc as usize) };
             let arguments: Vec<String> =
                 arguments.iter().map(|&string| String::from_utf8_lossy(bytes_of(string)).into_owned()).collect();
             load(ctx, &arguments, module)

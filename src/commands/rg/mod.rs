@@ -3,6 +3,7 @@
 mod cache;
 mod config;
 mod executions;
+mod hook;
 mod introspection;
 mod pyexecute;
 mod registrations;
@@ -26,6 +27,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<executions::ResultsBlocking>()?;
     loader.command::<executions::Drop>()?;
     loader.command::<executions::Abort>()?;
+    loader.command::<hook::Hook>()?;
     loader.command::<registrations::Dump>()?;
     loader.command::<registrations::Unregister>()?;
     loader.command::<registrations::Pause>()?;

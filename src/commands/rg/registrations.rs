@@ -83,7 +83,7 @@ fn data(registration: &Registration) -> Reply {
                 ("regex", Reply::bulk(keys.prefix.clone())),
                 ("eventTypes", names(&keys.events)),
                 ("keyTypes", names(&keys.types)),
-                ("hookCommands", Reply::Null),
+                ("hookCommands", names(&keys.commands)),
             ]),
             Trigger::Stream(stream) => flat([
                 ("batchSize", Reply::count(stream.batch as u64)),
@@ -93,7 +93,7 @@ fn data(registration: &Registration) -> Reply {
                 ("onFailedPolicy", Reply::bulk(stream.on_failure.name())),
                 ("retryInterval", Reply::count(stream.retry_after.as_secs())),
             ]),
-            Trigger::Command { name, in_order } => {
+            Trigger::Command { name, in_order } | Trigger::Hook { command: name, in_order, .. } => {
                 flat([("trigger", Reply::bulk(name.clone())), ("inorder", Reply::Int(i64::from(*in_order)))])
             }
         },

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::registration::{Mode, Registration, StreamTrigger};
 use super::registrations::registrations;
 use super::Trigger;
-use crate::redis::{after_notification, type_of, Alarm, Held, KeyEvent, ServerEvent};
+use crate::redis::{after_notification, type_of, Alarm, Held, KeyEvent, KeyWatcher, ServerEvent};
 use turn::Turn;
 
 /// Whether a registration reads streams now.
@@ -96,13 +96,28 @@ static DUE: Alarm = Alarm::new(ring);
 /// Events that may bring a whole stream to a key.
 const BROUGHT: [&[u8]; 4] = [b"rename_to", b"restore", b"copy_to", b"move_to"];
 
+/// What the server is to tell us, by itself: it does not tell a subscription of what happens inside its own callback, and
+/// an entry may be added by the callback of a registration of keys.
+pub(super) const WATCHER: KeyWatcher =
+    KeyWatcher { wanted: || registrations().any_streams(), changed: on_event, misses: false };
+
+fn on_event(held: &Held<'_>, event: &KeyEvent<'_>) {
+    for registration in registrations().streams().iter() {
+        match &registration.trigger {
+            Trigger::Stream(trigger) if registration.trigger.wants_key(event.key) => {
+                // The primary's registrations do it.
+                if held.is_replica() || held.is_loading() {
+                    return;
+                }
+                changed(held, registration, trigger, event);
+            }
+            _ => {}
+        }
+    }
+}
+
 /// Something happened to a key that the registration is about.
-pub(super) fn changed(
-    held: &Held<'_>,
-    registration: &Arc<Registration>,
-    trigger: &StreamTrigger,
-    event: &KeyEvent<'_>,
-) {
+fn changed(held: &Held<'_>, registration: &Arc<Registration>, trigger: &StreamTrigger, event: &KeyEvent<'_>) {
     let name = (event.db, event.key.to_vec());
     let arrived = event.name == b"xadd";
     let is_known = || streams(registration).known.contains_key(&name);
@@ -141,7 +156,7 @@ fn act(held: &Held<'_>, registration: &Arc<Registration>, wake: Wake, in_notific
 }
 
 fn ring(held: &Held<'_>) {
-    for registration in registrations().keys().iter() {
+    for registration in registrations().streams().iter() {
         if let Trigger::Stream(trigger) = &registration.trigger {
             let wake = streams(registration).look_again(trigger, Instant::now());
             act(held, registration, wake, false);
@@ -163,7 +178,7 @@ pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
         ServerEvent::Flushed(_) => false,
         _ => return,
     };
-    let all = registrations().keys();
+    let all = registrations().streams();
     for registration in all.iter() {
         streams(registration).forget(if let ServerEvent::Flushed(db) = event { db } else { None });
     }

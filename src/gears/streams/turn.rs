@@ -13,7 +13,6 @@ use super::group::{self, Entry, From, Refused};
 use super::{scan, streams, Name, Stream, StreamStatus, Wake, DUE, LONGEST_HOLD};
 use crate::redis::{self, at_once, Held, Lane, Level, Pools};
 use crate::reply::Reply;
-use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
 /// Entries that are read, or acknowledged, in one slice.
@@ -73,44 +72,47 @@ impl Turn {
         let until = Instant::now() + BATCH_TIME;
         loop {
             let Some((db, _)) = streams(&self.registration).ready.front().cloned() else { break };
-            let limits = [self.registration.session.origin.limit, settings::PYTHON_INLINE_LIMIT.millis()];
             let cancel = CancelToken::new();
-            cancel.set_limit(limits.into_iter().flatten().min());
+            cancel.set_limit(self.registration.inline_limit());
             let ran = held.in_db(db, || at_once(held, cancel, |lane| self.step(lane)));
             if ran.is_err() || Instant::now() >= until || !streams(&self.registration).may_read() {
                 break;
             }
         }
-        let left = {
-            let streams = streams(&self.registration);
-            !streams.ready.is_empty() && streams.status == StreamStatus::Ok
-        };
-        drop(self);
-        if left {
-            DUE.set(held, Instant::now() + BREATH);
+        let registration = Arc::clone(&self.registration);
+        match self.give_back() {
+            Wake::Start(_) => {
+                streams(&registration).reading = false;
+                DUE.set(held, Instant::now() + BREATH);
+            }
+            Wake::At(at) => DUE.set(held, at),
+            Wake::Nothing => {}
         }
     }
 
     /// Gives the turn to whoever comes next.
-    fn pass_on(mut self, lane: &mut Lane) {
+    fn pass_on(self, lane: &mut Lane) {
         let registration = Arc::clone(&self.registration);
-        self.over = true;
-        let Trigger::Stream(trigger) = &registration.trigger else { return };
-        let wake = {
-            let mut streams = streams(&registration);
-            streams.reading = false;
-            if registration.is_live() {
-                streams.look_again(trigger, Instant::now())
-            } else {
-                Wake::Nothing
-            }
-        };
-        match wake {
+        match self.give_back() {
             Wake::Start(db) => Self::new(&registration).submit(db),
             Wake::At(at) => set_alarm(lane, at),
-            Wake::Nothing if !registration.is_live() => scan::leave_groups(&registration),
             Wake::Nothing => {}
         }
+    }
+
+    /// Ends the turn, and says what follows.
+    fn give_back(mut self) -> Wake {
+        self.over = true;
+        let registration = &self.registration;
+        let Trigger::Stream(trigger) = &registration.trigger else { return Wake::Nothing };
+        let mut streams = streams(registration);
+        streams.reading = false;
+        if registration.is_live() {
+            return streams.look_again(trigger, Instant::now());
+        }
+        drop(streams);
+        scan::leave_groups(registration);
+        Wake::Nothing
     }
 
     /// Reads one stream once, and works off what it brought.
@@ -173,6 +175,11 @@ impl Turn {
         let grain = streams.grain.clamp(1, self.most(trigger));
         let stream = streams.known.get_mut(&name)?;
         stream.queued = false;
+        // It may have been found settled since it was called.
+        if stream.ready_at(trigger).is_none_or(|at| at > Instant::now()) {
+            streams.call(name, trigger);
+            return None;
+        }
         let whole = usize::try_from(stream.waiting).unwrap_or(usize::MAX) / trigger.batch;
         let count = match whole {
             _ if !stream.settled => trigger.batch * grain,
@@ -284,7 +291,7 @@ impl Turn {
         let (mut verdict, mut ended) = (Verdict::GoOn, 0_usize);
         let cancel = lane.cancel().clone();
         if !events.is_empty() {
-            queue::run_events(registration, lane, &events, true, |finished| {
+            queue::run_events(registration, lane, &events, true, None, |finished| {
                 registration.count_batch(task.since.elapsed());
                 ended += 1;
                 verdict = judge(trigger, finished, cancel.stopped());

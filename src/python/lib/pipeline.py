@@ -242,6 +242,15 @@ def fail(text):
     raise redisgears.GearsFlatError(text)
 
 
+def nulls(value):
+    """A value as a reply, where None is null: by itself it would be the text of an unknown type."""
+    if value is None:
+        return ...
+    if type(value) is list and any(item is None or type(item) is list for item in value):
+        return [nulls(item) for item in value]
+    return value
+
+
 # --- streaming steps: each returns a function that takes one record and pushes on ------------------
 
 

@@ -75,8 +75,9 @@ def check_keys(options):
         if any(kind not in KEY_TYPES for kind in kinds):
             raise error("unknown key type")
         known["keyTypes"] = kinds
-    if texts(options, "commands", "command type"):
-        raise error("the option 'commands' is not available yet: command hooks come with a later version")
+    commands = texts(options, "commands", "command type")
+    if commands:
+        known["commands"] = [command.lower() for command in commands]
     known["readValue"] = flag(options, "readValue", True, "readValue is not boolean")
     known["noScan"] = flag(options, "noScan", False, "noScan is not boolean")
     return known
@@ -113,16 +114,21 @@ def failure_policy(options):
 
 def check_command(options):
     """The options of a CommandReader."""
-    trigger = options.get("trigger")
-    if options.get("hook") is not None:
-        raise error("the option 'hook' is not available yet: command hooks come with a later version")
-    if options.get("keyprefix") is not None:
-        raise error("trigger argument can not be given with keyprefix or hook")
-    if trigger is None:
+    trigger, hook, prefix = (options.get(name) for name in ("trigger", "hook", "keyprefix"))
+    for name, value in (("trigger", trigger), ("keyprefix", prefix), ("hook", hook)):
+        if value is not None and not isinstance(value, str):
+            raise error(f"{name} argument is not string")
+    known = {"inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
+    if trigger is not None:
+        if hook is not None or prefix is not None:
+            raise error("trigger argument can not be given with keyprefix or hook")
+        return {"trigger": trigger, **known}
+    if hook is None:
         raise error("no trigger or hook argument was given")
-    if not isinstance(trigger, str):
-        raise error("trigger argument is not string")
-    return {"trigger": trigger, "inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
+    # Lists, since they may be missing.
+    if prefix is not None:
+        known["keyprefix"] = [prefix]
+    return {"hook": [hook.lower()], **known}
 
 
 CHECKS = {"KeysReader": check_keys, "StreamReader": check_stream, "CommandReader": check_command}

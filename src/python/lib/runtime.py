@@ -84,6 +84,15 @@ def flat_error(msg):
     raise GearsFlatError(msg)
 
 
+call_next = _interlock.call_next
+get_command = _interlock.get_command
+
+
+def override_reply(value):
+    """Gives the client of the command that started this execution another reply."""
+    _interlock.override_reply(pipeline.nulls(value))
+
+
 def isAsyncAllow():
     """Whether a step may return a coroutine: not yet."""
     return False
@@ -103,11 +112,7 @@ def not_yet(name, what):
     return missing
 
 
-HOOKS = "command hooks"
 ASYNC = "asynchronous steps"
-call_next = not_yet("call_next", HOOKS)
-get_command = not_yet("get_command", HOOKS)
-override_reply = not_yet("override_reply", HOOKS)
 gearsFuture = not_yet("gearsFuture", ASYNC)
 createFuture = not_yet("createFuture", ASYNC)
 setFutureResults = not_yet("setFutureResults", ASYNC)
