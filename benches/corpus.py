@@ -13,11 +13,13 @@ import re
 import tempfile
 
 # Word -> share of the documents that hold it.
-SHARES = {"music": 0.2, "movie": 0.18, "zebra": 0.0005, "zebrafish": 0.0005, "zebrawood": 0.0005}
-PHRASE, PHRASE_SHARE = ("silver", "lining"), 0.02
+SHARES = {"zebra": 0.0005, "piano": 0.005, "pianist": 0.003, "pianola": 0.002}
+# Two frequent words that like each other: both are in BOTH_SHARE of the documents, side by side in PHRASE_SHARE.
+HEAVY, OTHER = "music", "movie"
+HEAVY_SHARE, OTHER_SHARE, BOTH_SHARE, PHRASE_SHARE = 0.2, 0.18, 0.06, 0.02
 TAG, TAG_SHARE = "python", 0.042
 CITIES = [("2.35", "48.85"), ("13.40", "52.52"), ("-0.12", "51.50"), ("-74.00", "40.71"), ("139.69", "35.68")]
-CITY_SHARE = 0.005  # of each city; the other documents are spread over the globe
+CITY_SHARE = 0.025  # of each city; the other documents are spread over the globe
 LARGEST = 1_000_000  # of the numeric field, evenly spread
 
 
@@ -26,7 +28,7 @@ def words():
     from pydoc_data.topics import topics
 
     found = re.findall(r"[a-z]{2,}", " ".join(topics[name] for name in sorted(topics)).lower())
-    taken = {*SHARES, *PHRASE}
+    taken = {*SHARES, HEAVY, OTHER}
     return [word for word in found if word not in taken]
 
 
@@ -43,9 +45,15 @@ def documents(count, seed=1):
         for word, share in SHARES.items():
             if draw.random() < share:
                 body.insert(draw.randrange(len(body)), word)
-        if draw.random() < PHRASE_SHARE:
+        part = draw.random()
+        if part < PHRASE_SHARE:
             where = draw.randrange(len(body))
-            body[where:where] = PHRASE
+            body[where:where] = (HEAVY, OTHER)
+        else:
+            if part < HEAVY_SHARE:
+                body.insert(draw.randrange(len(body)), HEAVY)
+            if part < BOTH_SHARE or HEAVY_SHARE <= part < HEAVY_SHARE + OTHER_SHARE - BOTH_SHARE:
+                body.insert(draw.randrange(len(body)), OTHER)
         city = draw.random() / CITY_SHARE
         if city < len(CITIES):
             place = ",".join(CITIES[int(city)])

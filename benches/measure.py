@@ -125,6 +125,26 @@ def throughput(port, clients, requests, *command):
     return [dict(zip(header[1:], row[-len(header) + 1:])) for row in rows]
 
 
+def _longest_stop(seconds, pipe):
+    longest, last = 0, time.perf_counter_ns()
+    end = last + int(seconds * 1e9)
+    while last < end:
+        now = time.perf_counter_ns()
+        longest = max(longest, now - last)
+        last = now
+    pipe.send(longest / 1e3)
+
+
+def longest_stop(seconds):
+    """For how many microseconds the machine itself stops a process that does nothing but read the clock, at most."""
+    ours, theirs = multiprocessing.Pipe()
+    process = multiprocessing.Process(target=_longest_stop, args=(seconds, theirs), daemon=True)
+    process.start()
+    longest = ours.recv()
+    process.join()
+    return longest
+
+
 # -- results -------------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ FIELDS = [
     "version",
     "safemode",
     "slices",
-    *[f"{kind}_us_{part}" for kind in ("slice_hold", "slice_wait", "main_wait") for part in ("p50", "p99", "max")],
+    *[f"{kind}_us_{part}" for kind in ("slice_hold", "slice_wait", "main_wait") for part in ("p50", "p99", "p999", "max")],
     "main_wait_samples",
     "hand_overs",
     "workers_queued",

@@ -303,6 +303,32 @@ def test_functions_and_figures(r, r3):
 # -- asyncio ---------------------------------------------------------------------------------------
 
 
+def test_libraries_of_functions(r, r3):
+    source = (
+        "#!python name=lib\n@rg.function\ndef add(keys, args):\n    'Adds.'\n    return execute('INCRBY', keys[0], args[0])\n"
+        "@rg.function(readonly=True, mode='sync')\ndef look(keys, args): return [execute('GET', key) for key in keys]\n"
+    )
+    for client in (r, r3):
+        assert interlock.function_load(client, source) == "lib"
+        client.delete("n")
+        assert interlock.fcall(client, "add", ["n"], [5]) == 5
+        assert interlock.fcall(client, "look", "n", read_only=True) == [b"5"]
+        (library,) = interlock.function_list(client, "l*", with_code=True)
+        assert library.functions == [
+            interlock.Function("add", "Adds.", False, "async_local"),
+            interlock.Function("look", None, True, "sync"),
+        ]
+        assert (library.name, library.isolation, library.loaded) == ("lib", "subinterpreter", True)
+        assert library.code == source.encode()
+        payload = interlock.function_dump(client)
+        interlock.function_delete(client, "lib")
+        assert interlock.function_list(client) == []
+        interlock.function_restore(client, payload)
+        interlock.function_load(client, source, replace=True)
+        assert interlock.function_list(client)[0].code is None
+        interlock.function_delete(client, "lib")
+
+
 def test_asyncio_locks_and_results(server, r):
     async def body():
         async with redis.asyncio.Redis(port=server.port) as client:

@@ -150,6 +150,8 @@ pub static PYTHON_OWN_HEAP: Setting = Setting::new("python-own-heap", Kind::Bool
 pub static PYTHON_PRELOAD_DATETIME: Setting = Setting::new("python-preload-datetime", Kind::Bool, 1, false);
 /// `event-queue-bytes`: events that wait, for each registration; past it clients that write pause.
 pub static EVENT_QUEUE_BYTES: Setting = Setting::new("event-queue-bytes", Kind::Memory, 64 << 20, true);
+/// `script-cache-memory`: bytes that Python scripts kept with `RG.PYLOAD` may take.
+pub static SCRIPT_CACHE_MEMORY: Setting = Setting::new("script-cache-memory", Kind::Memory, 64 << 20, true);
 /// `pin-scripts`: keep Lua scripts that pass, and turn `EVALSHA` of a known one into `EVAL`.
 pub static PIN_SCRIPTS: Setting = Setting::new("pin-scripts", Kind::Bool, 0, true);
 /// `pin-scripts-memory`: bytes that kept scripts may take.
@@ -184,7 +186,7 @@ pub static LONG_COST: Setting = Setting::new("long-cost", Kind::Number { min: 1,
 pub static DEFAULT_DIALECT: Setting = Setting::new("default-dialect", Kind::Number { min: 1, max: 4 }, 1, true);
 
 /// All options, in the order in which they are documented.
-pub static ALL: [&Setting; 28] = [
+pub static ALL: [&Setting; 29] = [
     &SAFEMODE,
     &WORKERS,
     &QUEUE_LIMIT,
@@ -199,6 +201,7 @@ pub static ALL: [&Setting; 28] = [
     &PYTHON_OWN_HEAP,
     &PYTHON_PRELOAD_DATETIME,
     &EVENT_QUEUE_BYTES,
+    &SCRIPT_CACHE_MEMORY,
     &PIN_SCRIPTS,
     &PIN_SCRIPTS_MEMORY,
     &INDEX_THREADS,

@@ -101,7 +101,8 @@ impl List {
     }
 
     fn summary(&mut self, name: &str, summary: &Summary) {
-        for (part, value) in [("p50", summary.p50), ("p99", summary.p99), ("max", summary.max)] {
+        for (part, value) in [("p50", summary.p50), ("p99", summary.p99), ("p999", summary.p999), ("max", summary.max)]
+        {
             self.0.push((format!("{name}_{part}"), Reply::Double(value)));
         }
     }

@@ -15,7 +15,7 @@ use super::registrations::registrations;
 use super::{commit, run, Origin, Registration, Session};
 use crate::persistence::bytes::{Reader, Writer};
 use crate::python::Isolation;
-use crate::redis::{self, replicate, Aside, Held, Level, Pools, ServerEvent};
+use crate::redis::{self, replicate, Aside, Held, Lane, Level, Pools, ServerEvent};
 use crate::sync::CancelToken;
 
 /// A session with registrations, as it is saved.
@@ -152,6 +152,22 @@ fn reconcile(held: &Held<'_>) {
     }
 }
 
+/// Restores what is not in force yet here and now, one script after the other, until there is `enough`: for a transaction
+/// that can't wait for the workers.
+pub(super) fn restore_here(lane: &mut Lane, enough: impl Fn() -> bool) {
+    let Ok(mut book) = lane.slice(|slice| current(slice.held()).clone()) else { return };
+    let all = registrations().all();
+    book.retain(|_, page| all.iter().filter(|one| page.has(one)).count() < page.ids.len());
+    for page in book.into_values() {
+        if enough() || lane.cancel().stopped().is_some() {
+            return;
+        }
+        if let Err(error) = run::restore(&page, lane) {
+            not_restored(&page.session, &String::from_utf8_lossy(&error));
+        }
+    }
+}
+
 /// Runs a script again in the background, for its registrations.
 fn restore(page: Page) {
     /// However it ends, it is done.
@@ -186,6 +202,12 @@ pub(super) fn wanted(_held: &Held<'_>, page: &Page) -> BTreeMap<u64, String> {
     let book = lock(&BOOK);
     let now = book.get(&page.session).filter(|now| now.origin == page.origin);
     now.map(|now| now.ids.clone()).unwrap_or_default()
+}
+
+/// Tells of all sessions once more, for a file that is being rewritten as commands.
+pub(super) fn repeat(held: &Held<'_>) {
+    let pages: Vec<Vec<u8>> = lock(&BOOK).values().map(|page| page.write(Writer::default()).finish()).collect();
+    pages.iter().for_each(|page| replicate(held, SESSION, &[b"", page]));
 }
 
 /// The book beside the keys of an RDB.
@@ -224,7 +246,7 @@ fn read_book(reader: &mut Reader<'_>) -> Option<Book> {
 
 impl Page {
     /// Whether this registration is one of its own, and of the same script.
-    fn has(&self, one: &Registration) -> bool {
+    pub(super) fn has(&self, one: &Registration) -> bool {
         let mine = one.session.id == self.session && one.session.origin == self.origin;
         mine && self.ids.values().any(|id| *id == one.id)
     }

@@ -27,6 +27,8 @@ pub(super) struct RunHost {
     registered: AtomicU64,
     /// What would write is passed over: it was done before, or is the primary's affair.
     reading: bool,
+    /// What would write is refused.
+    read_only: bool,
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
     /// The command that the run is for.
@@ -45,6 +47,7 @@ impl RunHost {
             triggers: Mutex::default(),
             registered: AtomicU64::new(0),
             reading: false,
+            read_only: false,
             ids: None,
             cause: None,
             hooks: Mutex::default(),
@@ -64,6 +67,11 @@ impl RunHost {
     /// The same for an execution that was started for a command.
     pub(super) fn because_of(self, cause: Option<Cause>) -> Self {
         Self { cause, ..self }
+    }
+
+    /// The same, but commands that write are refused.
+    pub(super) fn read_only(self) -> Self {
+        Self { read_only: true, ..self }
     }
 
     /// The same for the body of a session's script.
@@ -104,11 +112,39 @@ impl RunHost {
     }
 }
 
+/// Writes a script's line to the server's log.
+pub(super) fn log(level: LogLevel, message: &str) {
+    let level = match level {
+        LogLevel::Debug => Level::Debug,
+        LogLevel::Verbose => Level::Verbose,
+        LogLevel::Notice => Level::Notice,
+        LogLevel::Warning => Level::Warning,
+    };
+    redis::log(level, &format!("GEARS: {message}"));
+}
+
+/// Whether a command runs code, which may write although the command itself does not.
+fn runs_code(name: &[u8]) -> bool {
+    const NAMES: [&str; 8] =
+        ["eval", "evalsha", "fcall", "rg.fcall", "rg.trigger", "rg.triggeronkey", "rg.pyexecute", "rg.pyexecutesha"];
+    NAMES.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+}
+
+/// A text that hashes to the first slot of this server.
+pub(super) fn hashtag() -> String {
+    // The first slot of a server that has all of them is 0, and this hashes to it.
+    "06S".to_owned()
+}
+
 impl Host for RunHost {
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
         let run = |slice: &Slice<'_>| {
             if self.reading {
                 redis::call_unless_write(slice.held(), &argv).unwrap_or(Reply::Null)
+            } else if self.read_only {
+                let allowed = !argv.first().is_some_and(|name| runs_code(name));
+                let reply = allowed.then(|| redis::call_unless_write(slice.held(), &argv)).flatten();
+                reply.unwrap_or_else(|| Reply::error("ERR Write commands are not allowed from read-only functions"))
             } else {
                 redis::call_as_client(slice.held(), &argv)
             }
@@ -157,18 +193,11 @@ impl Host for RunHost {
     }
 
     fn log(&self, level: LogLevel, message: &str) {
-        let level = match level {
-            LogLevel::Debug => Level::Debug,
-            LogLevel::Verbose => Level::Verbose,
-            LogLevel::Notice => Level::Notice,
-            LogLevel::Warning => Level::Warning,
-        };
-        redis::log(level, &format!("GEARS: {message}"));
+        log(level, message);
     }
 
     fn hashtag(&self) -> String {
-        // The first slot of a server that has all of them is 0, and this hashes to it.
-        "06S".to_owned()
+        hashtag()
     }
 
     fn config_get(&self, key: &str) -> Option<Vec<u8>> {
@@ -180,6 +209,10 @@ impl Host for RunHost {
     }
 
     fn create_execution(&self, plan: &PlanInfo) -> Result<String, String> {
+        if self.read_only {
+            // Its steps might write.
+            return Err("a read-only function can not create executions".to_owned());
+        }
         let execution = executions().create(Arc::new(plan.clone()), self.executions_cancel.clone(), false);
         let id = execution.id.clone();
         self.created.lock().unwrap_or_else(PoisonError::into_inner).push(execution);

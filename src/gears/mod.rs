@@ -9,6 +9,7 @@ pub mod config;
 mod durable;
 mod events;
 mod execution;
+pub mod functions;
 mod hooks;
 mod host;
 mod linked;
@@ -16,6 +17,7 @@ mod queue;
 mod reader;
 mod registration;
 mod registrations;
+mod repeat;
 mod run;
 mod session;
 mod streams;
@@ -46,8 +48,11 @@ pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(streams::WATCHER)?;
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
+    loader.aside::<functions::Functions>()?;
     observe(durable::on_server_event);
     observe(streams::on_server_event);
+    observe(functions::on_server_event);
+    observe(repeat::on_server_event);
     Ok(())
 }
 

@@ -116,7 +116,9 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
 /// Why that is not possible.
 pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
     let cancel = lane.cancel().clone();
-    cancel.set_limit(page.origin.limit);
+    if !lane.is_inline() {
+        cancel.set_limit(page.origin.limit);
+    }
     let (id, description) = (Some(page.session.clone()), page.description.clone());
     let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
     let script = new_script(&session)?;
@@ -192,7 +194,12 @@ pub(super) fn run_nested(script: &Script, plans: Vec<Plan>, lane: &mut Lane, max
     }
 }
 
-pub(super) fn new_run(host: &Arc<RunHost>, cancel: CancelToken, lane: &Lane, max_memory: Option<u64>) -> Run {
+pub(super) fn new_run(
+    host: &Arc<impl python::host::Host + 'static>,
+    cancel: CancelToken,
+    lane: &Lane,
+    max_memory: Option<u64>,
+) -> Run {
     let client = lane.client();
     let replaced = Replaced::default();
     Run {

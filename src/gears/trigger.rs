@@ -77,12 +77,15 @@ fn job(limit: Option<Duration>, run: impl FnOnce(&mut Lane) -> Reply + Send + 's
 
 /// A call that came while scripts were being restored: it was there before the restart, so it is not unknown yet.
 fn when_restored(underway: &Underway, name: &[u8], records: Reply, lane: &mut Lane) -> Reply {
-    // Inline nobody can wait: the scripts may need the lock.
+    // Inline nobody can wait, since the scripts may need the lock: they are run here.
     while !lane.is_inline() && underway.goes_on() {
         if let Some(stop) = lane.cancel().stopped() {
             return Reply::error(format!("ERR registrations are being restored: {stop}"));
         }
         std::thread::sleep(LOOK_AGAIN);
+    }
+    if lane.is_inline() {
+        durable::restore_here(lane, || registrations().trigger(name).is_some());
     }
     match registrations().trigger(name) {
         Some(registration) => call_restored(&registration, records, lane),

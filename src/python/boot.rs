@@ -14,12 +14,13 @@ use super::interpreter::{Core, Isolation, State};
 use super::{reaper, registry, watch};
 
 /// The runtime library, in the order in which its modules are loaded.
-const SOURCES: [(&CStr, &str); 6] = [
+const SOURCES: [(&CStr, &str); 7] = [
     (c"_interlock_guard", include_str!("lib/guard.py")),
     (c"_interlock_interrupt", include_str!("lib/interrupt.py")),
     (c"_interlock_pipeline", include_str!("lib/pipeline.py")),
     (c"_interlock_registration", include_str!("lib/registration.py")),
     (c"_interlock_builder", include_str!("lib/builder.py")),
+    (c"_interlock_function", include_str!("lib/function.py")),
     (c"_interlock_runtime", include_str!("lib/runtime.py")),
 ];
 

@@ -73,6 +73,11 @@ pub trait Host: Send + Sync {
     fn create_registration(&self, _plan: &PlanInfo, _options: &Options) -> Result<String, String> {
         Err("nothing can be registered here".to_owned())
     }
+
+    /// Notes a function that the body of a library declares. Never waits.
+    fn declare_function(&self, _name: &str) -> Result<(), String> {
+        Err("functions can only be declared by a library, see RG.FUNCTION LOAD".to_owned())
+    }
 }
 
 /// What `register()` was given: names and values, already checked.

@@ -38,6 +38,8 @@ pub enum Scope {
     Call,
     /// All calls of the script with this SHA-1.
     Script([u8; 20]),
+    /// The functions of one library.
+    Library,
 }
 
 /// What an interpreter is doing.

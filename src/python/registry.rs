@@ -150,7 +150,7 @@ impl Registry {
         }
         match (want.isolation, want.scope) {
             (Isolation::Shared, _) => Ok(self.main.clone()),
-            (Isolation::Subinterpreter, Scope::Call) => {
+            (Isolation::Subinterpreter, Scope::Call | Scope::Library) => {
                 let interpreter = self.unused()?;
                 interpreter.core().set_scope(want.scope);
                 Ok(interpreter)

@@ -201,6 +201,26 @@ impl Script {
         Ok(plans)
     }
 
+    /// Calls a function that the body has declared, with two lists: keys and arguments (arrays). Returns its result, and
+    /// the plans that it created.
+    ///
+    /// # Errors
+    /// The exception that ended it, or why its result can't be returned.
+    pub fn call(&self, run: Run, function: &Plan, lists: &[Reply; 2]) -> Result<(Reply, Vec<Plan>), ScriptError> {
+        let (answer, plans) = self.perform(run, |attached, state| {
+            let Some(object) = &function.object else { return Ok(Ok(Reply::Null)) };
+            let [keys, arguments] = lists;
+            let (keys, arguments) = (ffi::to_python(attached, keys)?, ffi::to_python(attached, arguments)?);
+            let value = object.get(attached).call(attached, &[&keys, &arguments])?;
+            state.core.lift_limit();
+            Ok(ffi::to_answer(attached, &value))
+        })?;
+        match answer {
+            Ok(answer) => Ok((answer, plans)),
+            Err(refusal) => Err(ScriptError { text: refusal.text().as_bytes().to_vec(), stop: None }),
+        }
+    }
+
     /// Calls the function that a registration was given as `name` (`onRegistered`, `onUnregistered`), if any.
     ///
     /// # Errors

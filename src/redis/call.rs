@@ -77,9 +77,12 @@ pub fn call_as_it_is(held: &Held<'_>, argv: &Args, protocol: Protocol) -> Reply 
     reply
 }
 
-/// Runs a command that does not write; `None` for one that would.
+/// As [`call`], for a command that does not write; `None` for one that would.
 pub fn call_unless_write(held: &Held<'_>, argv: &Args) -> Option<Reply> {
-    match call_with(held, argv, c"W!E3v") {
+    AS_IT_IS.set(true);
+    let reply = call_with(held, argv, c"W!E3v");
+    AS_IT_IS.set(false);
+    match reply {
         // The server has no code for it.
         Reply::Error(text) if String::from_utf8_lossy(&text).contains("was called while write is not allowed") => None,
         reply => Some(reply),

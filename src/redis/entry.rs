@@ -12,7 +12,7 @@ use crate::reply::Reply;
 
 /// What the server is told of a command.
 pub struct CommandSpec {
-    /// Its name, for example `il.keys`.
+    /// Its name, for example `il.keys`; that of a subcommand is `parent|name`, and its arguments begin with its word.
     pub name: &'static CStr,
     /// The server's flags, for example `readonly`.
     pub flags: &'static CStr,
@@ -80,17 +80,58 @@ pub enum Keys {
     FromSecondRead,
     /// Those of the command that its arguments are. Its flags must have `getkeys-api`.
     OfInnerCommand,
+    /// As many after the second argument as it says, which are only read.
+    CountedRead,
+    /// As many after the second argument as it says, which are read and changed.
+    CountedWritten,
 }
 
 impl Keys {
     /// The places of the first key and of the last one, as the server counts them.
     fn places(self) -> (c_int, c_int) {
         match self {
-            Keys::None | Keys::OfInnerCommand => (0, 0),
+            // How many there are is not known beforehand.
+            Keys::None | Keys::CountedRead | Keys::CountedWritten | Keys::OfInnerCommand => (0, 0),
             Keys::FirstRead | Keys::FirstWritten => (1, 1),
             Keys::SecondRead | Keys::SecondWritten => (2, 2),
             Keys::FromSecondRead => (2, -1),
         }
+    }
+
+    fn is_counted(self) -> bool {
+        matches!(self, Keys::CountedRead | Keys::CountedWritten)
+    }
+
+    fn is_written(self) -> bool {
+        matches!(self, Keys::FirstWritten | Keys::SecondWritten | Keys::CountedWritten)
+    }
+
+    /// What the server is told of them.
+    fn spec(self) -> raw::RedisModuleCommandKeySpec {
+        // SAFETY: zero is a valid value of this C struct (null pointers, no flags).
+        let mut spec: raw::RedisModuleCommandKeySpec = unsafe { std::mem::zeroed() };
+        spec.flags = u64::from(if self.is_written() {
+            raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE
+        } else {
+            raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS
+        });
+        spec.begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
+        if self.is_counted() {
+            spec.bs.index.pos = 2;
+            spec.find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_KEYNUM;
+            // Counted from where the search begins.
+            spec.fk.keynum.keynumidx = 0;
+            spec.fk.keynum.firstkey = 1;
+            spec.fk.keynum.keystep = 1;
+            return spec;
+        }
+        let (first, last) = self.places();
+        spec.bs.index.pos = first;
+        spec.find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
+        // Counted from the first one; negative from the end.
+        spec.fk.range.lastkey = last.min(0);
+        spec.fk.range.keystep = 1;
+        spec
     }
 }
 
@@ -210,26 +251,52 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
 /// `ctx` is the context of the load callback.
 pub(super) unsafe fn register<C: Command>(ctx: *mut raw::RedisModuleCtx) -> Result<(), String> {
     let spec = C::SPEC;
-    let (first, last) = C::KEYS.places();
-    let step = c_int::from(first != 0);
+    // SAFETY: the caller's promise.
+    unsafe { create(ctx, &spec, Some(trampoline::<C>), C::KEYS) }
+}
+
+/// Registers a command that is only the name before its subcommands, which are registered after it.
+///
+/// # Errors
+/// The name that the server refused.
+///
+/// # Safety
+/// `ctx` is the context of the load callback.
+pub(super) unsafe fn register_container(ctx: *mut raw::RedisModuleCtx, spec: &CommandSpec) -> Result<(), String> {
+    // SAFETY: the caller's promise.
+    unsafe { create(ctx, spec, None, Keys::None) }
+}
+
+/// # Safety
+/// `ctx` is the context of the load callback.
+unsafe fn create(
+    ctx: *mut raw::RedisModuleCtx,
+    spec: &CommandSpec,
+    function: raw::RedisModuleCmdFunc,
+    keys: Keys,
+) -> Result<(), String> {
+    let (first, last) = keys.places();
+    let step = c_int::from(first > 0);
+    let flags = spec.flags.as_ptr();
+    let name = spec.name.to_bytes_with_nul();
     // SAFETY: the caller's promise; all strings are static or live until the call returns (the
     // server copies the command's info).
-    unsafe {
-        let created = api!(RedisModule_CreateCommand(
-            ctx,
-            spec.name.as_ptr(),
-            Some(trampoline::<C>),
-            spec.flags.as_ptr(),
-            first,
-            last,
-            step
-        ));
-        if created != raw::REDISMODULE_OK as c_int {
-            return Err(format!("the server refused the command {}", spec.name.to_string_lossy()));
+    let created = unsafe {
+        match name.iter().position(|&byte| byte == b'|') {
+            None => api!(RedisModule_CreateCommand(ctx, spec.name.as_ptr(), function, flags, first, last, step)),
+            Some(end) => {
+                let parent = CString::new(&name[..end]).unwrap_or_default();
+                let parent = api!(RedisModule_GetCommand(ctx, parent.as_ptr()));
+                let own = name[end + 1..].as_ptr().cast();
+                api!(RedisModule_CreateSubcommand(parent, own, function, flags, first, last, step))
+            }
         }
-        let command = api!(RedisModule_GetCommand(ctx, spec.name.as_ptr()));
-        describe(command, &spec, C::KEYS);
+    };
+    if created != raw::REDISMODULE_OK as c_int {
+        return Err(format!("the server refused the command {}", spec.name.to_string_lossy()));
     }
+    // SAFETY: as above; the command was made just now.
+    unsafe { describe(api!(RedisModule_GetCommand(ctx, spec.name.as_ptr())), spec, keys) };
     Ok(())
 }
 
@@ -268,24 +335,9 @@ unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec, ke
             args.push(arg);
         }
         args.push(std::mem::zeroed());
-        let mut key_specs: [raw::RedisModuleCommandKeySpec; 2] = std::mem::zeroed();
-        key_specs[0].flags = match keys {
-            Keys::FirstRead | Keys::SecondRead | Keys::FromSecondRead => {
-                u64::from(raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS)
-            }
-            _ => u64::from(
-                raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE,
-            ),
-        };
-        key_specs[0].begin_search_type = raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX;
-        let (first, last) = keys.places();
-        key_specs[0].bs.index.pos = first;
-        key_specs[0].find_keys_type = raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE;
-        // Counted from the first one; negative from the end.
-        key_specs[0].fk.range.lastkey = last.min(0);
-        key_specs[0].fk.range.keystep = 1;
+        let mut key_specs = [keys.spec(), std::mem::zeroed()];
         let mut info: raw::RedisModuleCommandInfo = std::mem::zeroed();
-        if first != 0 {
+        if !matches!(keys, Keys::None | Keys::OfInnerCommand) {
             info.key_specs = key_specs.as_mut_ptr();
         }
         info.version = &VERSION.0;

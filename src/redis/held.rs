@@ -69,6 +69,11 @@ impl Held<'_> {
         self.has(raw::REDISMODULE_CTX_FLAGS_SLAVE)
     }
 
+    /// Whether clients may not write, since this server takes its data from another one.
+    pub fn is_read_only(&self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_READONLY)
+    }
+
     /// Whether the data set is being loaded.
     pub fn is_loading(&self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_LOADING)

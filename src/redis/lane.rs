@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
+use super::priority::GivingWay;
 use super::{errand, lock, BlockedReply, Held, LockGuard};
 use crate::reply::Reply;
 use crate::settings;
@@ -136,6 +137,12 @@ impl Lane {
     /// The database of the job.
     pub fn db(&self) -> i32 {
         self.door.db
+    }
+
+    /// Lets a worker that does bulk work give way to others until the end of what is returned; nothing in the inline lane.
+    #[must_use]
+    pub fn give_way(&self) -> Option<GivingWay> {
+        (!self.is_inline()).then(GivingWay::new)
     }
 
     /// What stops the job.

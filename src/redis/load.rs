@@ -5,7 +5,7 @@ use std::os::raw::c_int;
 
 use redis_module::raw;
 
-use super::entry::{bytes_of, guarded, register, Command};
+use super::entry::{bytes_of, guarded, register, register_container, Command, CommandSpec};
 use super::{api, aside, events, fork, info, large_aside, lock, log, node, notify, options, types};
 use super::{AroundFork, Aside, Held, InfoSection, KeyType, KeyWatcher, LargeAside, Level, Shutdown};
 use crate::settings::Setting;
@@ -45,6 +45,15 @@ impl Loader {
     pub fn command<C: Command>(&self) -> Result<(), String> {
         // SAFETY: a `Loader` lives only during the load callback.
         unsafe { register::<C>(self.ctx) }
+    }
+
+    /// Registers a command that is only the name before its subcommands, which are registered after it.
+    ///
+    /// # Errors
+    /// When the server refuses it.
+    pub fn container(&self, spec: &CommandSpec) -> Result<(), String> {
+        // SAFETY: as above.
+        unsafe { register_container(self.ctx, spec) }
     }
 
     /// Registers a data type.
@@ -178,7 +187,7 @@ fn check_api() -> Result<(), String> {
         };
     }
     let missing = missing!(
-        RedisModule_RegisterNumericConfig RedisModule_EventLoopAddOneShot RedisModule_SetCommandInfo
+        RedisModule_RegisterNumericConfig RedisModule_EventLoopAddOneShot RedisModule_CreateSubcommand RedisModule_SetCommandInfo
         RedisModule_ACLCheckKeyPermissions RedisModule_GetAbsExpire RedisModule_CallReplyVerbatim
         RedisModule_BlockedClientMeasureTimeStart RedisModule_GetDbIdFromIO RedisModule_GetToDbIdFromOptCtx
     );

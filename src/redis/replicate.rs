@@ -5,7 +5,8 @@ use std::os::raw::c_char;
 
 use redis_module::raw;
 
-use super::{api, Held, Invocation};
+use super::{api, call, Held, Invocation};
+use crate::reply::Reply;
 
 /// Sends a command to replicas and the AOF, for the database that is chosen.
 pub fn replicate(held: &Held<'_>, name: &CStr, args: &[&[u8]]) {
@@ -19,6 +20,22 @@ pub fn replicate(held: &Held<'_>, name: &CStr, args: &[&[u8]]) {
         for string in strings {
             api!(RedisModule_FreeString(std::ptr::null_mut(), string));
         }
+    }
+}
+
+/// Whether there is an AOF that is rewritten as commands: nothing is in it then but what makes the keys, and modules are
+/// not asked for more.
+pub fn is_rewritten_as_commands(held: &Held<'_>) -> bool {
+    is_set(held, "appendonly", b"yes") && is_set(held, "aof-use-rdb-preamble", b"no")
+}
+
+fn is_set(held: &Held<'_>, option: &str, to: &[u8]) -> bool {
+    let reply = call::call(held, &[b"CONFIG".to_vec(), b"GET".to_vec(), option.into()]);
+    let text = Reply::Bulk(to.to_vec());
+    match reply {
+        Reply::Map(pairs) => pairs.iter().any(|(_, value)| *value == text),
+        Reply::Array(words) => words.last() == Some(&text),
+        _ => false,
     }
 }
 

@@ -7,8 +7,7 @@
 use std::time::Instant;
 
 use super::{dictionaries, registry};
-use crate::redis::{call, replicate, Alarm, Held};
-use crate::reply::Reply;
+use crate::redis::{is_rewritten_as_commands, replicate, Alarm, Held};
 
 static ALARM: Alarm = Alarm::new(repeat);
 
@@ -19,18 +18,8 @@ pub(super) fn after_fork(held: &Held<'_>) {
     }
 }
 
-fn is_set(held: &Held<'_>, option: &str, to: &[u8]) -> bool {
-    let reply = call(held, &[b"CONFIG".to_vec(), b"GET".to_vec(), option.into()]);
-    let text = Reply::Bulk(to.to_vec());
-    match reply {
-        Reply::Map(pairs) => pairs.iter().any(|(_, value)| *value == text),
-        Reply::Array(words) => words.last() == Some(&text),
-        _ => false,
-    }
-}
-
 fn repeat(held: &Held<'_>) {
-    if !is_set(held, "appendonly", b"yes") || !is_set(held, "aof-use-rdb-preamble", b"no") {
+    if !is_rewritten_as_commands(held) {
         return;
     }
     let (indexes, aliases) = registry::everything();

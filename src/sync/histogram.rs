@@ -28,6 +28,8 @@ pub struct Summary {
     pub p50: f64,
     /// 99 of 100 were at most this long.
     pub p99: f64,
+    /// 999 of 1,000 were at most this long.
+    pub p999: f64,
     /// The longest.
     pub max: f64,
 }
@@ -71,6 +73,7 @@ impl Histogram {
             sum: self.sum.load(Ordering::Relaxed) as f64 / 1e3,
             p50: quantile(0.5),
             p99: quantile(0.99),
+            p999: quantile(0.999),
             max: max as f64 / 1e3,
         }
     }

@@ -6,6 +6,7 @@ The functions of this package block; `interlock.aio` has the same for asyncio.
 
 from .computation import Computation, computation
 from .errors import LeaseLost, LockLost, OnceFailed
+from .functions import Function, Library, fcall, function_delete, function_dump, function_list, function_load, function_restore
 from .gears import Result, pyexecute, stats
 from .keyspace import keys
 from .lock import Lock
@@ -15,12 +16,20 @@ from .scripts import BulletproofScript
 __all__ = [
     "BulletproofScript",
     "Computation",
+    "Function",
     "LeaseLost",
+    "Library",
     "Lock",
     "LockLost",
     "OnceFailed",
     "Result",
     "computation",
+    "fcall",
+    "function_delete",
+    "function_dump",
+    "function_list",
+    "function_load",
+    "function_restore",
     "keys",
     "once",
     "pyexecute",

@@ -88,6 +88,7 @@ const BUCKETS_PER_LOOK: usize = 16;
 
 fn find(request: &Request, user: Option<&str>, lane: &mut Lane) -> Result<Vec<Reply>, String> {
     let stopped = |stop: Stop| format!("ERR IL.KEYS was stopped: {stop}");
+    let _bulk = lane.give_way();
     let mut cursor = KeysCursor::new();
     let mut found: HashSet<Vec<u8>> = HashSet::new();
     let mut batch = Batch::default();

@@ -1,4 +1,5 @@
-//! `RG.PYLOAD script`, `RG.PYEXECUTESHA sha1 [options]`, `RG.PYEXISTS sha1 [sha1 ...]`: scripts that are sent once.
+//! `RG.PYLOAD script`, `RG.PYUNLOAD sha1 [sha1 ...]`, `RG.PYEXECUTESHA sha1 [options]`, `RG.PYEXISTS sha1 [sha1 ...]`:
+//! scripts that are sent once.
 
 use super::{pyexecute, LOOKS};
 use crate::commands::args::shown;
@@ -21,11 +22,37 @@ impl Command for Load {
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
         let source = invocation.args().first().copied().unwrap_or_default();
-        let (sum, new) = cache::load(&invocation.held, source);
-        if new {
+        // What a primary or the AOF has is never refused.
+        let bounded = invocation.user().is_some();
+        Outcome::Reply(match cache::load(&invocation.held, source, bounded) {
+            Ok((sum, new)) => {
+                if new {
+                    invocation.replicate_as_is();
+                }
+                Reply::bulk(sum)
+            }
+            Err(error) => Reply::error(error),
+        })
+    }
+}
+
+pub(super) struct Unload;
+
+impl Command for Unload {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.pyunload",
+        flags: c"write",
+        arity: -2,
+        summary: c"Gives up scripts that were kept with RG.PYLOAD.",
+        args: &[SHA],
+    };
+
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let gone = invocation.args().iter().filter(|sum| cache::unload(&invocation.held, sum)).count();
+        if gone > 0 {
             invocation.replicate_as_is();
         }
-        Outcome::Reply(Reply::bulk(sum))
+        Outcome::Reply(Reply::count(gone as u64))
     }
 }
 

@@ -124,6 +124,7 @@ impl Command for DumpInterpreters {
                         None => "none",
                         Some(python::Scope::Call) => "call",
                         Some(python::Scope::Script(_)) => "script",
+                        Some(python::Scope::Library) => "library",
                     }),
                 ),
                 ("state", Reply::bulk(info.state.name())),

@@ -3,6 +3,8 @@
 mod cache;
 mod config;
 mod executions;
+mod fcall;
+mod function;
 mod hook;
 mod introspection;
 mod pyexecute;
@@ -19,6 +21,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     crate::gears::register(loader)?;
     loader.command::<pyexecute::PyExecute>()?;
     loader.command::<cache::Load>()?;
+    loader.command::<cache::Unload>()?;
     loader.command::<cache::ExecuteSha>()?;
     loader.command::<cache::Exists>()?;
     loader.command::<executions::Dump>()?;
@@ -36,6 +39,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<session::Session>()?;
     loader.command::<trigger::Trigger>()?;
     loader.command::<trigger::TriggerOnKey>()?;
+    function::register(loader)?;
+    loader.command::<fcall::FCall>()?;
+    loader.command::<fcall::FCallReadOnly>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
     loader.command::<introspection::PyStats>()?;

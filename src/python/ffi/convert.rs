@@ -247,6 +247,8 @@ pub(crate) enum Refusal {
     TooDeep,
     /// An integer with more digits than Python is willing to print.
     Digits,
+    /// Something that a function can't return.
+    Unsuitable,
 }
 
 impl Refusal {
@@ -256,6 +258,10 @@ impl Refusal {
             Refusal::Recursive => "ValueError: the result contains itself and cannot be returned",
             Refusal::TooDeep => "ValueError: the result is nested too deeply to be returned",
             Refusal::Digits => "ValueError: the integer has too many digits to be returned",
+            Refusal::Unsuitable => {
+                "TypeError: a function can return None, bool, int, float, str, bytes, and lists, tuples, sets and dicts \
+                 of these"
+            }
         }
     }
 }

@@ -8,6 +8,7 @@
 #![allow(unsafe_code)]
 
 mod alloc;
+mod answer;
 mod attach;
 mod audit;
 mod convert;
@@ -18,6 +19,7 @@ mod object;
 
 pub use alloc::RawAllocator;
 pub(crate) use alloc::{note_peak, totals};
+pub(crate) use answer::to_answer;
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
 pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item};
 pub(crate) use error::{clear, take};

@@ -339,6 +339,19 @@ fn keep_plan<'a>(call: &Call<'a>, registration: Option<Options>) -> Outcome<'a> 
     Ok(text)
 }
 
+/// Names and values one after the other.
+fn options(call: &Call<'_>, at: usize) -> Result<Options, Fault> {
+    let Ok(Reply::Array(flat)) = to_reply(call.attached, &call.get(at)?) else {
+        return Err(Fault::Usage("options must be a list"));
+    };
+    let mut options = Options::default();
+    let mut flat = flat.into_iter();
+    while let (Some(Reply::Bulk(name)), Some(value)) = (flat.next(), flat.next()) {
+        options.0.push((name, value));
+    }
+    Ok(options)
+}
+
 fn create_execution<'a>(call: &Call<'a>) -> Outcome<'a> {
     keep_plan(call, None)
 }
@@ -348,15 +361,19 @@ fn create_registration<'a>(call: &Call<'a>) -> Outcome<'a> {
         // What a step registers could not be made again from the script after a restart.
         return Err(Fault::Error(b"register() can only be called by the script itself, not by a step of it".to_vec()));
     }
-    let Ok(Reply::Array(flat)) = to_reply(call.attached, &call.get(4)?) else {
-        return Err(Fault::Usage("the options of a registration must be a list"));
-    };
-    let mut options = Options::default();
-    let mut flat = flat.into_iter();
-    while let (Some(Reply::Bulk(name)), Some(value)) = (flat.next(), flat.next()) {
-        options.0.push((name, value));
-    }
-    keep_plan(call, Some(options))
+    keep_plan(call, Some(options(call, 4)?))
+}
+
+fn create_function<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let run = call.run()?;
+    let owner = run.owner.upgrade().filter(|_| run.is_body());
+    let owner =
+        owner.ok_or_else(|| Fault::Error(b"functions can only be declared by the body of a library".to_vec()))?;
+    let (name, options) = (call.utf8(1)?, options(call, 2)?);
+    call.ask(|host| host.declare_function(&name))??;
+    let plan = Plan::new(name, PlanInfo::default(), Some(options), call.get(0)?.store(), owner);
+    run.plans.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
+    call.none()
 }
 
 /// A KeysReader in progress; `None` once it is closed.
@@ -523,6 +540,7 @@ functions! {
     config_get: "config_get(key): a value of the extra configuration, or None.";
     create_execution: "create_execution(plan, reader, description, steps): queues an execution, returns its id.";
     create_registration: "create_registration(plan, reader, description, steps, options): notes a registration, returns its id.";
+    create_function: "create_function(function, name, options): notes a function of a library.";
     open_source: "open_source(pattern, no_scan, read_value): starts to read keys.";
     next_records: "next_records(source): the next records, none at the end.";
     close_source: "close_source(source): stops reading.";

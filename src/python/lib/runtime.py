@@ -10,6 +10,7 @@ import sys
 
 import _interlock
 import _interlock_builder as builder
+import _interlock_function as function
 import _interlock_guard as guard
 import _interlock_interrupt as interrupt
 import _interlock_pipeline as pipeline
@@ -196,6 +197,7 @@ def _module():
         registerTimeEvent=registerTE,
         gearsCtx=gearsCtx,
         gearsFutureCtx=gearsFuture,
+        function=function.function,
         log=log,
         config_get=config_get,
         setGearsSession=setGearsSession,
