@@ -88,6 +88,39 @@ def test_the_newest_hook_comes_first(r):
     assert r.get("k") == b"31"
 
 
+def test_hooks_of_one_script(r):
+    """They run inside each other in one interpreter."""
+    register(r, """
+depth = 0
+def outer(words):
+    global depth
+    depth += 1
+    return call_next(words[1], words[2] + ' outer')
+def inner(words):
+    global depth
+    depth += 1
+    assert depth == 2
+    depth = 0
+    return call_next(words[1], words[2] + ' inner')
+GB('CommandReader').map(inner).register(hook='set', mode='sync')
+GB('CommandReader').map(outer).register(hook='set', mode='sync')
+""")
+    r.set("k", "is")
+    assert r.get("k") == b"is outer inner"
+    assert in_multi(r, "SET", "k", "is") and r.get("k") == b"is outer inner"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_hook_that_executes_its_own_command_comes_to_an_end(r, mode):
+    register(r, f"GB('CommandReader').map(lambda w: execute('HSET', *w[1:])).register(hook='hset', mode='{mode}')")
+    with pytest.raises(redis.ResponseError, match="executions start each other"):
+        r.hset("h", "a", 1)
+    register(r, "GB('CommandReader').map(lambda w: execute('RG.TRIGGER', 't')).register(trigger='t', mode='sync')")
+    with pytest.raises(redis.ResponseError, match="executions start each other"):
+        r.execute_command("RG.TRIGGER", "t")
+    assert r.ping()
+
+
 def test_key_prefix(r):
     register(r, "GB('CommandReader').map(lambda w: call_next(*w[1:-1], 'hooked')).register(hook='mset', keyprefix='user:', mode='sync')")
     register(r, "GB('CommandReader').map(lambda w: 'mine').register(hook='zunionstore', keyprefix='to', mode='sync')")

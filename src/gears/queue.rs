@@ -223,12 +223,43 @@ pub(super) fn run_one(
     keep: bool,
     cause: Option<Cause>,
 ) -> Reply {
+    let Some(_depth) = Depth::enter() else { return Reply::error(TOO_DEEP) };
     let mut reply = None;
     run_events(registration, lane, std::slice::from_ref(&records), keep, cause, |finished| {
         reply = Some(reply_of(registration, finished));
         true
     });
     reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
+}
+
+/// How many executions may be inside each other on one thread: each takes some of its stack, whose end is the server's.
+const DEEPEST: usize = 16;
+
+const TOO_DEEP: &str =
+    "ERR executions start each other: more than 16 are inside one another (a hook of a command that it \
+                        executes itself?)";
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// One more execution inside others, until it is dropped.
+struct Depth;
+
+impl Depth {
+    fn enter() -> Option<Self> {
+        let depth = DEPTH.get();
+        (depth < DEEPEST).then(|| {
+            DEPTH.set(depth + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
 }
 
 /// All results, or the first error. What stands in the place of a command has one result, which is the reply.
