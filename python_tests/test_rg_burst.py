@@ -73,8 +73,8 @@ def test_a_hundred_thousand_events_from_pipelining_clients(server, r):
         watcher.join()
     assert (ended["numTriggered"], ended["numSuccess"], ended["numAborted"]) == (EVENTS, EVENTS, 0)
     assert r.execute_command("RG.TRIGGER", "seen") == [[EVENTS, 0]]
-    # The queue, what clients have sent and wait with, and the executions that are kept; 100,000 events take ten times that.
-    assert highest[0] - before < 4 * bound, f"{(highest[0] - before) >> 20} MB"
+    # The queue, what clients have sent and wait with, and the executions that are kept; 100,000 events take twice that.
+    assert highest[0] - before < 6 * bound, f"{(highest[0] - before) >> 20} MB"
     assert pings.percentile(99) < 1
     assert "clients that write pause" in server.log(), "the bound was not reached"
 

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::hooks::Cause;
 use super::host::RunHost;
 use super::registration::Registration;
+use super::registrations::registrations;
 use super::run::{count, new_run, run_nested, text_of};
 use super::{executions, Execution, Finished, Status, Trigger};
 use crate::python::{PlanOutcome, ScriptError};
@@ -26,8 +27,10 @@ use crate::sync::CancelToken;
 pub(super) const BATCH: usize = 64;
 pub(super) const BATCH_TIME: Duration = Duration::from_millis(10);
 
-/// How long writers pause at a time while queues are too full.
+/// How long writers pause at a time while queues are too full, ...
 const PAUSE_MS: &[u8] = b"50";
+/// ... and when it is looked at again whether they still are.
+const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
 /// What an event that was given up leaves as error.
 const GIVEN_UP: &str = "ERR an event was given up: too many wait for this registration (see search.event-queue-bytes)";
@@ -108,8 +111,13 @@ pub(super) fn push(held: &Held<'_>, registration: &Arc<Registration>, event: Eve
 /// Rings when a queue is too full.
 static PRESSURE: Alarm = Alarm::new(relieve);
 
-/// Lets clients that write wait, so that the queues can be worked off. Others are served as always.
+/// Lets clients that write wait until the queues are worked off somewhat. Others are served as always.
 fn relieve(held: &Held<'_>) {
+    let enough = settings::EVENT_QUEUE_BYTES.count() / 4 * 3;
+    if registrations().all().iter().all(|registration| queue(registration).bytes <= enough) {
+        return;
+    }
+    PRESSURE.set(held, Instant::now() + LOOK_AGAIN);
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::Relaxed) {
         redis::log(
