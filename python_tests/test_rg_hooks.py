@@ -328,3 +328,29 @@ def test_dump(r):
     hook, keys = entries(r)
     assert hook["RegistrationData"]["args"] == {"trigger": "set", "inorder": 0}
     assert plain(keys["RegistrationData"]["args"]["hookCommands"]) == ["set", "del"]
+
+
+# --- coroutines --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_hook_may_wait(r, mode):
+    register(r, "import asyncio\nasync def slow(w):\n    await asyncio.sleep(0.05)\n    return call_next(w[1], w[2] + '!')\n"
+                f"GB('CommandReader').map(slow).register(hook='set', convertToStr=False, mode='{mode}')")
+    assert r.set("k", "x")
+    assert r.get("k") == b"x!"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_miss_that_is_filled_later(r, mode):
+    register(r, "import asyncio\nasync def fill(x):\n    await asyncio.sleep(0.05)\n    assert get_command() == ['GET', x['key']]\n"
+                "    override_reply('later')\n"
+                f"GB().foreach(fill).register('c*', commands=['get'], eventTypes=['keymiss'], readValue=False, mode='{mode}')")
+    assert r.get("c1") == b"later"
+
+
+def test_an_older_hook_can_not_wait(r):
+    register(r, "async def slow(w):\n    return 1\nGB('CommandReader').map(slow).register(hook='set', mode='sync')")
+    register(r, "GB('CommandReader').map(lambda w: call_next(*w[1:])).register(hook='set', mode='sync')")
+    with pytest.raises(redis.ResponseError, match="not allow|coroutine"):
+        r.set("k", 1)

@@ -176,8 +176,6 @@ def test_flat_error_is_its_text(r):
 @pytest.mark.parametrize(
     "call",
     [
-        "createFuture()",
-        "gearsFuture()",
         "registerTE(1, lambda: 1)",
     ],
 )
@@ -185,7 +183,3 @@ def test_what_comes_later_says_so(r, call):
     text = error(r, call)
     assert "NameError" not in text
     assert "not available yet" in text or "ctx" in text or "Future object" in text
-
-
-def test_is_async_allow(r):
-    assert value(r, "bool(isAsyncAllow())") in (True, False)

@@ -307,6 +307,42 @@ def test_many_entries_and_one_after_the_other(server, r):
     wait_until(lambda: r.xlen("s") == 0)
 
 
+@pytest.mark.parametrize("mode", ["async", "sync"])
+def test_coroutines_keep_the_order_and_are_acknowledged_at_their_end(r, mode):
+    register(r, f"""
+import asyncio
+async def slow(x):
+    await asyncio.sleep(0.05 if x['id'] == '1-1' else 0)
+    execute('RPUSH', 'log', x['id'])
+    if x['id'] == '2-1':
+        flat_error('not this one')
+GB('StreamReader').foreach(slow).register('s', mode='{mode}')
+""")
+    add(r, "s", 1, 2, 3)
+    assert r.xlen("s") == 3
+    done = wait_ended(r, 3)
+    assert (done["numSuccess"], done["numFailures"]) == (2, 1)
+    assert r.lrange("log", 0, -1) == [b"1-1", b"2-1", b"3-1"]
+    wait_until(lambda: r.xlen("s") == 0)
+    add(r, "s", 4)
+    wait_until(lambda: r.llen("log") == 4)
+
+
+def test_a_coroutine_that_fails_is_tried_again(r):
+    register(r, """
+async def check(x):
+    if not execute('EXISTS', 'go'):
+        flat_error('not yet')
+    execute('RPUSH', 'log', x['id'])
+GB('StreamReader').foreach(check).register('s', onFailedPolicy='retry', onFailedRetryInterval=0.1)
+""")
+    add(r, "s", 1, 2)
+    wait_until(lambda: stats(r)["numFailures"] >= 2)
+    assert not r.exists("log") and r.xlen("s") == 2
+    r.set("go", 1)
+    wait_until(lambda: r.lrange("log", 0, -1) == [b"1-1", b"2-1"] and r.xlen("s") == 0)
+
+
 # --- survival ------------------------------------------------------------------------------------------------
 
 

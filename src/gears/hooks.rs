@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use once_cell::sync::Lazy;
 
@@ -15,7 +15,7 @@ use super::registration::Registration;
 use super::trigger;
 use super::Trigger;
 use crate::redis::{
-    at_once, call_as_it_is, check_rights, filter_commands, keys_of, CommandFilter, Held, Invocation, Outcome,
+    call_as_it_is, check_rights, filter_commands, keys_of, to_the_end, CommandFilter, Held, Invocation, Outcome,
     PassingCommand, Protocol, Wait,
 };
 use crate::reply::Reply;
@@ -33,13 +33,52 @@ static TABLE: Lazy<Mutex<Arc<Table>>> = Lazy::new(Mutex::default);
 /// A bit for each name in the table: what nearly every command costs is a look at this.
 static NAMES: AtomicU64 = AtomicU64::new(0);
 
-/// What an execution knows of the command that it was started for.
+/// The command that an execution is started for; it is kept by whoever waits for the execution's end.
 #[derive(Clone)]
 pub(super) enum Cause {
     /// It stands in the place of the command.
     Hook(Arc<HookCall>),
     /// An event happened while the command ran.
     Command(Arc<Share>),
+}
+
+/// What an execution knows of its [`Cause`]. What runs in an interpreter may be remembered there for longer than anybody
+/// waits for it.
+#[derive(Clone)]
+pub(super) enum Known {
+    /// It stands in the place of the command.
+    Hook(Weak<HookCall>),
+    /// An event happened while the command ran.
+    Command(Weak<Share>),
+}
+
+impl Cause {
+    pub(super) fn known(&self) -> Known {
+        match self {
+            Cause::Hook(call) => Known::Hook(Arc::downgrade(call)),
+            Cause::Command(share) => Known::Command(Arc::downgrade(share)),
+        }
+    }
+}
+
+impl Known {
+    /// The call in whose place the execution stands.
+    pub(super) fn hook(&self) -> Option<Arc<HookCall>> {
+        if let Known::Hook(call) = self {
+            call.upgrade()
+        } else {
+            None
+        }
+    }
+
+    /// The share in a command's reply.
+    pub(super) fn share(&self) -> Option<Arc<Share>> {
+        if let Known::Command(share) = self {
+            share.upgrade()
+        } else {
+            None
+        }
+    }
 }
 
 /// The call of a hooked command.
@@ -176,7 +215,7 @@ impl HookCall {
         let cancel = CancelToken::new();
         cancel.set_limit(registration.inline_limit());
         let records = Reply::Array(vec![Reply::bulks(argv)]);
-        at_once(held, cancel, |lane| queue::run_one(registration, lane, records, false, Some(cause)))
+        to_the_end(held, cancel, |lane| queue::run_one(registration, lane, records, false, Some(cause)))
     }
 }
 

@@ -15,9 +15,9 @@ use super::hooks::Cause;
 use super::host::RunHost;
 use super::registration::Registration;
 use super::registrations::registrations;
-use super::run::{count, new_run, run_nested, text_of};
+use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
 use super::{executions, Execution, Finished, Status, Trigger};
-use crate::python::{PlanOutcome, ScriptError};
+use crate::python::{PlanOutcome, ScriptError, Waiting};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -161,19 +161,29 @@ struct Turn {
 impl Turn {
     fn run(mut self, lane: &mut Lane) {
         let events = self.next_batch(lane.db());
-        let rest = run_batch(&self.registration, lane, events);
-        let next = {
+        let (rest, suspended) = run_batch(&self.registration, lane, events);
+        {
             let mut queue = queue(&self.registration);
             for event in rest.into_iter().rev() {
                 queue.bytes += event.bytes();
                 queue.events.push_front(event);
             }
-            queue.draining = !queue.events.is_empty();
-            self.over = true;
-            queue.events.front().map(|event| event.db)
-        };
-        if let Some(db) = next {
-            submit(&self.registration, db);
+        }
+        self.over = true;
+        match suspended {
+            // The next event has its turn when this one has ended.
+            Some((suspended, event)) => {
+                suspended.then(&self.registration, true, move |registration, finished, host| {
+                    let Event { client, cause, .. } = event;
+                    // A command's client may wait for it too.
+                    drop(cause);
+                    if let Some(client) = client {
+                        client.finish(&reply_of(registration, finished, host));
+                    }
+                    next_turn(registration);
+                })
+            }
+            None => next_turn(&self.registration),
         }
     }
 
@@ -195,6 +205,18 @@ impl Turn {
     }
 }
 
+/// Sees that somebody runs the next events, if there are any.
+fn next_turn(registration: &Arc<Registration>) {
+    let next = {
+        let mut queue = queue(registration);
+        queue.draining = !queue.events.is_empty();
+        queue.events.front().map(|event| event.db)
+    };
+    if let Some(db) = next {
+        submit(registration, db);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         if !self.over {
@@ -203,24 +225,33 @@ impl Drop for Turn {
     }
 }
 
-/// Runs events one after the other, each as an execution of its own; returns those that did not begin.
-fn run_batch(registration: &Arc<Registration>, lane: &mut Lane, events: Vec<Event>) -> Vec<Event> {
+/// Runs events one after the other, each as an execution of its own; returns those that did not begin, and the one that
+/// waits for coroutines.
+fn run_batch(
+    registration: &Arc<Registration>,
+    lane: &mut Lane,
+    events: Vec<Event>,
+) -> (Vec<Event>, Option<(Suspended, Event)>) {
     let mut events: VecDeque<Event> = events.into();
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
     let mut ended = 0;
     let cause = events.front().and_then(|event| event.cause.clone());
-    run_events(registration, lane, &records, true, cause, |finished| {
+    let suspended = run_events(registration, lane, &records, true, cause.as_ref(), |finished, host| {
         ended += 1;
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
-            client.finish(&reply_of(registration, finished));
+            client.finish(&reply_of(registration, finished, host));
         }
         true
+    });
+    let suspended = suspended.and_then(|suspended| {
+        ended += 1;
+        Some((suspended, events.pop_front()?))
     });
     for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
         event.records = records;
     }
-    events.into()
+    (events.into(), suspended)
 }
 
 /// Runs a call of `RG.TRIGGER` or of a hooked command, or an event at once.
@@ -233,19 +264,27 @@ pub(super) fn run_one(
 ) -> Reply {
     let Some(_depth) = Depth::enter() else { return Reply::error(TOO_DEEP) };
     let mut reply = None;
-    run_events(registration, lane, std::slice::from_ref(&records), keep, cause, |finished| {
-        reply = Some(reply_of(registration, finished));
+    let ended = |finished: &Finished, host: &RunHost| {
+        reply = Some(reply_of(registration, finished, host));
         true
-    });
+    };
+    if let Some(suspended) = run_events(registration, lane, std::slice::from_ref(&records), keep, cause.as_ref(), ended)
+    {
+        let client = lane.postpone();
+        suspended.then(registration, keep, move |registration, finished, host| {
+            client.answer(&reply_of(registration, finished, host));
+            drop(cause);
+        });
+        return Reply::Null;
+    }
     reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
 }
 
 /// How many executions may be inside each other on one thread: each takes some of its stack, whose end is the server's.
 const DEEPEST: usize = 16;
 
-const TOO_DEEP: &str =
-    "ERR executions start each other: more than 16 are inside one another (a hook of a command that it \
-                        executes itself?)";
+const TOO_DEEP: &str = "ERR executions start each other: more than 16 are inside one another \
+                        (a hook of a command that it executes itself?)";
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
@@ -270,8 +309,12 @@ impl Drop for Depth {
     }
 }
 
-/// All results, or the first error. What stands in the place of a command has one result, which is the reply.
-fn reply_of(registration: &Registration, finished: &Finished) -> Reply {
+/// The reply that the script has chosen; all results, or the first error. What stands in the place of a command has one
+/// result, which is the reply.
+fn reply_of(registration: &Registration, finished: &Finished, host: &RunHost) -> Reply {
+    if let Some(chosen) = host.take_reply() {
+        return chosen;
+    }
     match (finished.errors.first(), &registration.trigger, finished.results.as_slice()) {
         (Some(error), ..) => Reply::Error(error.clone()),
         (None, Trigger::Hook { .. }, [result]) => result.clone(),
@@ -280,22 +323,61 @@ fn reply_of(registration: &Registration, finished: &Finished) -> Reply {
     }
 }
 
-/// Runs the plan of a registration for each event in turn, until one is stopped, the batch has had its time, or `ended`
-/// says that it is enough. With `keep` the executions stay listed.
+/// An event's execution that waits for coroutines.
+pub(super) struct Suspended {
+    execution: Arc<Execution>,
+    host: Arc<RunHost>,
+    waiting: Waiting,
+}
+
+impl Suspended {
+    /// Calls `then` with what came of it when it has ended. With `keep` the execution stays listed.
+    pub(super) fn then(
+        self,
+        registration: &Arc<Registration>,
+        keep: bool,
+        then: impl FnOnce(&Arc<Registration>, &Finished, &RunHost) + Send + 'static,
+    ) {
+        let Self { execution, host, waiting } = self;
+        let registration = Arc::clone(registration);
+        waiting.then(move |result| {
+            let finished = end_execution(&execution, result);
+            ended(&registration, &execution, keep);
+            then(&registration, &finished, &host);
+        });
+    }
+}
+
+/// The execution of an event has ended. With `keep` it stays listed.
+fn ended(registration: &Registration, execution: &Execution, keep: bool) {
+    let (status, finished) = execution.snapshot();
+    registration.count_end(status, &finished);
+    if keep {
+        registration.keep(execution);
+    } else {
+        executions().remove(&execution.id);
+    }
+}
+
+/// Runs the plan of a registration for each event in turn, until one is stopped or waits, the batch has had its time, or
+/// `answer` says that it is enough. With `keep` the executions stay listed. Returns the one that waits for coroutines.
 pub(super) fn run_events(
     registration: &Arc<Registration>,
     lane: &mut Lane,
     events: &[Reply],
     keep: bool,
-    cause: Option<Cause>,
-    mut ended: impl FnMut(&Finished) -> bool,
-) {
+    cause: Option<&Cause>,
+    mut answer: impl FnMut(&Finished, &RunHost) -> bool,
+) -> Option<Suspended> {
     let origin = &registration.session.origin;
     let cancel = lane.cancel().clone();
     if !lane.is_inline() {
         cancel.set_limit(origin.limit);
     }
-    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), cancel.clone()).because_of(cause));
+    let owner = Owner::from(&registration.session);
+    let host = RunHost::for_execution(lane, &owner).because_of(cause.map(Cause::known));
+    let commands = matches!(registration.trigger, Trigger::Command { .. } | Trigger::Hook { .. });
+    let host = Arc::new(if commands { host.answering() } else { host });
     let run = new_run(&host, cancel.clone(), lane, origin.max_memory);
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
@@ -317,26 +399,25 @@ pub(super) fn run_events(
     let mut end = |finished: Finished| {
         let Some(execution) = current.take() else { return };
         execution.end(Status::Done, finished);
-        let (status, finished) = execution.snapshot();
-        registration.count_end(status, &finished);
-        if keep {
-            registration.keep(&execution);
-        } else {
-            executions().remove(&execution.id);
-        }
-        enough.set(!ended(&finished));
+        ended(registration, &execution, keep);
+        enough.set(!answer(&execution.snapshot().1, &host));
     };
     let done = registration.plan.script().run_events(run, &registration.plan, events.iter(), begin, |outcome| {
         let PlanOutcome { results, errors } = outcome;
         end(Finished { results, errors, ..Finished::default() });
     });
+    let mut waiting = None;
     match done {
-        Ok(nested) => run_nested(&registration.plan.script(), nested, lane, origin.max_memory),
+        Ok((waits, nested)) => {
+            waiting = waits;
+            run_nested(&registration.plan.script(), nested, lane, &owner);
+        }
         Err(error) => fail(registration, &current, &cancel, error, end),
     }
     if let Some(stop) = cancel.stopped() {
         count(stop);
     }
+    Some(Suspended { execution: current.take()?, host, waiting: waiting? })
 }
 
 /// The run as a whole has ended with an error: it is that of the event under way, or of the next one.

@@ -6,8 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::queue::{self, BATCH, BATCH_TIME};
-use super::super::registration::{OnFailure, Registration, StreamTrigger};
+use super::super::queue::{self, Suspended, BATCH, BATCH_TIME};
+use super::super::registration::{Mode, OnFailure, Registration, StreamTrigger};
 use super::super::{Finished, Trigger};
 use super::group::{self, Entry, From, Refused};
 use super::{scan, streams, Name, Stream, StreamStatus, Wake, DUE, LONGEST_HOLD};
@@ -46,6 +46,14 @@ struct Read {
     gone: bool,
 }
 
+/// What is to be done when an execution that waits for coroutines has ended.
+struct Left {
+    task: Task,
+    /// Its entries.
+    ids: Vec<Vec<u8>>,
+    suspended: Suspended,
+}
+
 /// What a failure means for the registration.
 enum Verdict {
     GoOn,
@@ -61,9 +69,9 @@ impl Turn {
 
     pub(super) fn submit(self, db: i32) {
         // A refusal drops the turn, which leaves the streams to the next event.
-        let _ = redis::background(Pools::Python, db, CancelToken::new(), move |lane| {
-            self.step(lane);
-            self.pass_on(lane);
+        let _ = redis::background(Pools::Python, db, CancelToken::new(), move |lane| match self.step(lane) {
+            None => self.pass_on(lane),
+            Some(left) => self.after(left),
         });
     }
 
@@ -75,6 +83,10 @@ impl Turn {
             let cancel = CancelToken::new();
             cancel.set_limit(self.registration.inline_limit());
             let ran = held.in_db(db, || at_once(held, cancel, |lane| self.step(lane)));
+            let ran = match ran {
+                Ok(Some(left)) => return self.after(left),
+                ran => ran,
+            };
             if ran.is_err() || Instant::now() >= until || !streams(&self.registration).may_read() {
                 break;
             }
@@ -94,10 +106,37 @@ impl Turn {
     fn pass_on(self, lane: &mut Lane) {
         let registration = Arc::clone(&self.registration);
         match self.give_back() {
+            Wake::Start(_) if registration.mode == Mode::Sync => {
+                streams(&registration).reading = false;
+                set_alarm(lane, Instant::now());
+            }
             Wake::Start(db) => Self::new(&registration).submit(db),
             Wake::At(at) => set_alarm(lane, at),
             Wake::Nothing => {}
         }
+    }
+
+    /// Goes on when an execution that waits for coroutines has ended.
+    fn after(self, left: Left) {
+        let Left { task, ids, suspended } = left;
+        let registration = Arc::clone(&self.registration);
+        suspended.then(&registration, true, move |_, finished, _| {
+            let db = task.name.0;
+            let Trigger::Stream(trigger) = &self.registration.trigger else { return };
+            self.registration.count_batch(task.since.elapsed());
+            let verdict = judge(trigger, finished, None);
+            // Acknowledging takes the server's lock, which is not for this thread to wait for.
+            let _ = redis::background(Pools::Python, db, CancelToken::new(), move |lane| {
+                if let Trigger::Stream(trigger) = &self.registration.trigger {
+                    if matches!(verdict, Verdict::GoOn) {
+                        self.acknowledge(trigger, &task.name.1, &ids, lane);
+                    }
+                    // What was read with it is pending.
+                    self.conclude(trigger, task, verdict, false, lane);
+                }
+                self.pass_on(lane);
+            });
+        });
     }
 
     /// Ends the turn, and says what follows.
@@ -115,30 +154,40 @@ impl Turn {
         Wake::Nothing
     }
 
-    /// Reads one stream once, and works off what it brought.
-    fn step(&self, lane: &mut Lane) {
+    /// Reads one stream once, and works off what it brought. Returns what is left to do when an execution that waits for
+    /// coroutines has ended.
+    fn step(&self, lane: &mut Lane) -> Option<Left> {
         let registration = &self.registration;
-        let Trigger::Stream(trigger) = &registration.trigger else { return };
+        let Trigger::Stream(trigger) = &registration.trigger else { return None };
         if registration.predecessor().is_some_and(|old| streams(&old).reading) {
             let until = Instant::now() + PREDECESSOR;
             let mut streams = streams(registration);
             (streams.hold, streams.all) = (Some(until), true);
-            return;
+            return None;
         }
-        let Some(task) = self.take(trigger, lane.db()) else { return };
+        let task = self.take(trigger, lane.db())?;
         let Some(read) = self.read(&task, lane) else {
             // A replica now, or the server shuts down: what is to be done is found out when the role changes.
             streams(registration).forget(None);
-            return;
+            return None;
         };
         if read.gone {
             streams(registration).known.remove(&task.name);
-            return;
+            return None;
         }
-        let (verdict, all) = self.work_off(trigger, &task, read.entries, lane);
+        let (verdict, all, waiting) = self.work_off(trigger, &task, read.entries, lane);
+        if let Some((suspended, ids)) = waiting {
+            return Some(Left { task, ids, suspended });
+        }
+        self.conclude(trigger, task, verdict, all, lane);
+        None
+    }
+
+    /// Notes what came of a task. `all` says that nothing is pending.
+    fn conclude(&self, trigger: &StreamTrigger, task: Task, verdict: Verdict, all: bool, lane: &mut Lane) {
         let now = Instant::now();
         let wake = {
-            let mut streams = streams(registration);
+            let mut streams = streams(&self.registration);
             if let Verdict::Stop(status) = verdict {
                 streams.status = status;
                 // What is pending is read again, with all else, when it goes on.
@@ -269,9 +318,15 @@ impl Turn {
         }
     }
 
-    /// Runs an execution for each batch of entries, and acknowledges those that are done. Returns what follows, and
-    /// whether nothing is pending now.
-    fn work_off(&self, trigger: &StreamTrigger, task: &Task, entries: Vec<Entry>, lane: &mut Lane) -> (Verdict, bool) {
+    /// Runs an execution for each batch of entries, and acknowledges those that are done. Returns what follows, whether
+    /// nothing is pending now, and the execution that waits for coroutines with its entries.
+    fn work_off(
+        &self,
+        trigger: &StreamTrigger,
+        task: &Task,
+        entries: Vec<Entry>,
+        lane: &mut Lane,
+    ) -> (Verdict, bool, Option<(Suspended, Vec<Vec<u8>>)>) {
         let registration = &self.registration;
         let all = entries.len();
         let key = task.name.1.as_slice();
@@ -290,8 +345,9 @@ impl Turn {
         let begun = Instant::now();
         let (mut verdict, mut ended) = (Verdict::GoOn, 0_usize);
         let cancel = lane.cancel().clone();
+        let mut waiting = None;
         if !events.is_empty() {
-            queue::run_events(registration, lane, &events, true, None, |finished| {
+            waiting = queue::run_events(registration, lane, &events, true, None, |finished, _| {
                 registration.count_batch(task.since.elapsed());
                 ended += 1;
                 verdict = judge(trigger, finished, cancel.stopped());
@@ -299,13 +355,15 @@ impl Turn {
             });
         }
         let ran = if matches!(verdict, Verdict::GoOn) { ended } else { ended.saturating_sub(1) };
-        done.extend(batches.into_iter().take(ran).flatten());
+        let mut batches = batches.into_iter();
+        done.extend(batches.by_ref().take(ran).flatten());
+        let waiting = waiting.and_then(|suspended| Some((suspended, batches.next()?)));
         self.adapt(trigger, ended, events.len(), begun.elapsed());
         // Also what was told to stop has ended.
         let acknowledged = lane.afterwards(|lane| self.acknowledge(trigger, key, &done, lane));
         let complete = acknowledged && done.len() == all;
         // Pending entries may be more than were read.
-        (verdict, complete && task.settled || all == 0)
+        (verdict, complete && task.settled || all == 0, waiting)
     }
 
     /// Chooses how many executions the next turn has.
