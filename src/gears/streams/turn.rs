@@ -54,6 +54,15 @@ struct Left {
     suspended: Suspended,
 }
 
+/// What came of entries that were read.
+struct Outcome {
+    verdict: Verdict,
+    /// Nothing is pending now.
+    all: bool,
+    /// The execution that waits for coroutines, with its entries.
+    waiting: Option<(Suspended, Vec<Vec<u8>>)>,
+}
+
 /// What a failure means for the registration.
 enum Verdict {
     GoOn,
@@ -175,7 +184,7 @@ impl Turn {
             streams(registration).known.remove(&task.name);
             return None;
         }
-        let (verdict, all, waiting) = self.work_off(trigger, &task, read.entries, lane);
+        let Outcome { verdict, all, waiting } = self.work_off(trigger, &task, read.entries, lane);
         if let Some((suspended, ids)) = waiting {
             return Some(Left { task, ids, suspended });
         }
@@ -318,15 +327,8 @@ impl Turn {
         }
     }
 
-    /// Runs an execution for each batch of entries, and acknowledges those that are done. Returns what follows, whether
-    /// nothing is pending now, and the execution that waits for coroutines with its entries.
-    fn work_off(
-        &self,
-        trigger: &StreamTrigger,
-        task: &Task,
-        entries: Vec<Entry>,
-        lane: &mut Lane,
-    ) -> (Verdict, bool, Option<(Suspended, Vec<Vec<u8>>)>) {
+    /// Runs an execution for each batch of entries, and acknowledges those that are done.
+    fn work_off(&self, trigger: &StreamTrigger, task: &Task, entries: Vec<Entry>, lane: &mut Lane) -> Outcome {
         let registration = &self.registration;
         let all = entries.len();
         let key = task.name.1.as_slice();
@@ -363,7 +365,7 @@ impl Turn {
         let acknowledged = lane.afterwards(|lane| self.acknowledge(trigger, key, &done, lane));
         let complete = acknowledged && done.len() == all;
         // Pending entries may be more than were read.
-        (verdict, complete && task.settled || all == 0, waiting)
+        Outcome { verdict, all: complete && task.settled || all == 0, waiting }
     }
 
     /// Chooses how many executions the next turn has.
