@@ -192,6 +192,14 @@ def test_rights_are_those_of_the_command(server, r):
         r.execute_command("ACL", "DELUSER", "clerk")
 
 
+def test_keys_are_those_of_the_command(r):
+    def keys(*words):
+        return plain(r.execute_command("COMMAND GETKEYS", "RG._HOOK", *words))
+
+    assert keys("MSET", "a", 1, "b", 2) == ["a", "b"]
+    assert keys("XREAD", "STREAMS", "s", "t", "0", "0") == ["s", "t"]
+
+
 def test_memory_limits_hold(r):
     register(r, STAMP.format(options="mode='sync'"))
     r.config_set("maxmemory", "1")
