@@ -4,6 +4,7 @@
 //! queue is bounded: past `event-queue-bytes` writing clients are made to pause for a moment, past twice as much (a
 //! transaction of a million writes, a script that feeds itself) events are given up, and counted.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem::take;
@@ -237,7 +238,8 @@ fn run_batch(
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
     let mut ended = 0;
     let cause = events.front().and_then(|event| event.cause.clone());
-    let suspended = run_events(registration, lane, &records, true, cause.as_ref(), |finished, host| {
+    let all = records.iter().map(|one| (one, None));
+    let suspended = run_events(registration, lane, all, true, cause.as_ref(), |finished, host| {
         ended += 1;
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
             client.finish(&reply_of(registration, finished, host));
@@ -268,8 +270,8 @@ pub(super) fn run_one(
         reply = Some(reply_of(registration, finished, host));
         true
     };
-    if let Some(suspended) = run_events(registration, lane, std::slice::from_ref(&records), keep, cause.as_ref(), ended)
-    {
+    let event = std::iter::once((records, None));
+    if let Some(suspended) = run_events(registration, lane, event, keep, cause.as_ref(), ended) {
         let client = lane.postpone();
         suspended.then(registration, keep, move |registration, finished, host| {
             client.answer(&reply_of(registration, finished, host));
@@ -311,7 +313,7 @@ impl Drop for Depth {
 
 /// The reply that the script has chosen; all results, or the first error. What stands in the place of a command has one
 /// result, which is the reply.
-fn reply_of(registration: &Registration, finished: &Finished, host: &RunHost) -> Reply {
+pub(super) fn reply_of(registration: &Registration, finished: &Finished, host: &RunHost) -> Reply {
     if let Some(chosen) = host.take_reply() {
         return chosen;
     }
@@ -360,11 +362,12 @@ fn ended(registration: &Registration, execution: &Execution, keep: bool) {
 }
 
 /// Runs the plan of a registration for each event in turn, until one is stopped or waits, the batch has had its time, or
-/// `answer` says that it is enough. With `keep` the executions stay listed. Returns the one that waits for coroutines.
-pub(super) fn run_events(
+/// `answer` says that it is enough. With `keep` the executions stay listed. An event comes with what stops it, if that is
+/// not what stops the run. Returns the one that waits for coroutines.
+pub(super) fn run_events<E: Borrow<Reply>>(
     registration: &Arc<Registration>,
     lane: &mut Lane,
-    events: &[Reply],
+    mut events: impl Iterator<Item = (E, Option<CancelToken>)>,
     keep: bool,
     cause: Option<&Cause>,
     mut answer: impl FnMut(&Finished, &RunHost) -> bool,
@@ -383,11 +386,23 @@ pub(super) fn run_events(
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
     let enough = Cell::new(false);
+    // What stops the event that begins next, if it has something of its own.
+    let own: RefCell<Option<CancelToken>> = RefCell::new(None);
+    let events = std::iter::from_fn(|| {
+        let (records, token) = events.next()?;
+        if let Some(token) = &token {
+            cancel.follow(Some(token));
+            host.set_cancel(token);
+        }
+        own.replace(token);
+        Some(records)
+    });
     let begin = || {
         if enough.get() || begun.get() > 0 && Instant::now() >= until {
             return false;
         }
-        let execution = executions().create(Arc::clone(&registration.plan.info), cancel.clone(), true);
+        let token = own.take().unwrap_or_else(|| cancel.clone());
+        let execution = executions().create(Arc::clone(&registration.plan.info), token, true);
         if execution.start().is_err() {
             executions().remove(&execution.id);
             return false;
@@ -402,10 +417,11 @@ pub(super) fn run_events(
         ended(registration, &execution, keep);
         enough.set(!answer(&execution.snapshot().1, &host));
     };
-    let done = registration.plan.script().run_events(run, &registration.plan, events.iter(), begin, |outcome| {
+    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |outcome| {
         let PlanOutcome { results, errors } = outcome;
         end(Finished { results, errors, ..Finished::default() });
     });
+    cancel.follow(None);
     let mut waiting = None;
     match done {
         Ok((waits, nested)) => {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use super::calls::Calls;
 use super::queue::Queue;
 use super::streams::Streams;
 use super::{config, executions, Execution, Finished, Session, Status};
@@ -200,6 +201,7 @@ pub struct Registration {
     predecessor: Weak<Registration>,
     /// Another one has its group now.
     inherited: AtomicBool,
+    pub(super) calls: Mutex<Calls>,
     stats: Mutex<Stats>,
     live: AtomicBool,
     /// Executions that have ended and are kept for `RG.DUMPEXECUTIONS`, oldest first.
@@ -227,6 +229,7 @@ impl Registration {
             streams: Mutex::default(),
             predecessor: Weak::new(),
             inherited: AtomicBool::new(false),
+            calls: Mutex::default(),
             stats: Mutex::default(),
             live: AtomicBool::new(false),
             kept: Mutex::default(),

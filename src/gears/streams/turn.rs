@@ -349,12 +349,19 @@ impl Turn {
         let cancel = lane.cancel().clone();
         let mut waiting = None;
         if !events.is_empty() {
-            waiting = queue::run_events(registration, lane, &events, true, None, |finished, _| {
-                registration.count_batch(task.since.elapsed());
-                ended += 1;
-                verdict = judge(trigger, finished, cancel.stopped());
-                matches!(verdict, Verdict::GoOn)
-            });
+            waiting = queue::run_events(
+                registration,
+                lane,
+                events.iter().map(|one| (one, None)),
+                true,
+                None,
+                |finished, _| {
+                    registration.count_batch(task.since.elapsed());
+                    ended += 1;
+                    verdict = judge(trigger, finished, cancel.stopped());
+                    matches!(verdict, Verdict::GoOn)
+                },
+            );
         }
         let ran = if matches!(verdict, Verdict::GoOn) { ended } else { ended.saturating_sub(1) };
         let mut batches = batches.into_iter();
