@@ -1,7 +1,7 @@
 """What does a Python function cost, and what does everybody else notice of it?
 
 Latency of the smallest script with the warm pool on and off; calls a second of one script that shares
-its interpreter (SCOPE script), and of one that is registered (RG.TRIGGER), beside the same in Lua; and a KeysReader over 1,000,000 keys (N=) with
+its interpreter (SCOPE script), and of one that is registered (RG.TRIGGER), beside the same in Lua; a burst of events; and a KeysReader over 1,000,000 keys (N=) with
 PING beside it and the memory it took.
 
     make bench N=1000000            # or: .venv/bin/python benches/scripts.py
@@ -17,6 +17,7 @@ from measure import PING_COLUMNS, Pings, Report, Server, percentile, plot, throu
 N = int(os.environ.get("N", 1_000_000))
 CALLS = int(os.environ.get("CALLS", 300))
 CLIENTS = 50
+EVENTS = int(os.environ.get("EVENTS", 100_000))
 
 
 def latencies(server, pause, *words):
@@ -64,10 +65,48 @@ def calls_a_second(report, server):
         ("RG.TRIGGER, async_local: one GET", 100_000, ("RG.TRIGGER", "async_local")),
         ("Lua: one GET", 100_000, ("EVAL", "return redis.call('GET', 'x')", "0")),
     ]:
-        [row] = throughput(server.port, CLIENTS, requests, *command)
+        throughput(server.port, CLIENTS, requests, *command)
         rows.append([name, f"{float(row['rps']):,.0f}", row["p50_latency_ms"], row["p99_latency_ms"]])
     report.say(f"Calls a second from {CLIENTS} connections.")
     report.table(["script", "calls/s", "p50 ms", "p99 ms"], rows)
+
+
+def burst(report, server):
+    """Events faster than they are worked off."""
+    client = server.client()
+    client.execute_command("RG.PYEXECUTE", "GB('KeysReader').foreach(lambda record: record['value'])"
+                           ".register('burst', eventTypes=['set'], mode='async_local')", "ID", "burst")
+    (entry,) = [one for one in client.execute_command("RG.DUMPREGISTRATIONS") if b"KeysReader" in one]
+    base = client.info("memory")["used_memory"]
+    highest, done = [base], threading.Event()
+
+    def watch():
+        with server.client() as other:
+            while not done.wait(0.02):
+                highest.append(other.info("memory")["used_memory"])
+
+    def ended():
+        (now,) = [one for one in client.execute_command("RG.DUMPREGISTRATIONS") if one[1] == entry[1]]
+        data = dict(zip(now[7][::2], now[7][1::2]))
+        return data[b"numSuccess"] + data[b"numAborted"], data[b"numAborted"]
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    at = time.perf_counter()
+    with Pings(server.port) as pings:
+        [row] = throughput(server.port, CLIENTS, EVENTS, "-P", 16, "SET", "burst", "x" * 100)
+        accepted = time.perf_counter() - at
+        while ended()[0] < EVENTS:
+            time.sleep(0.01)
+    took = time.perf_counter() - at
+    lost = ended()[1]
+    done.set()
+    watcher.join()
+    client.execute_command("RG.PYEXECUTE", "1", "ID", "burst", "UPGRADE")
+    report.say(f"{EVENTS:,} SETs in pipelines of 16 from {CLIENTS} connections, each an event of an async_local registration: "
+               f"{EVENTS / accepted:,.0f}/s accepted, {EVENTS / took:,.0f}/s worked off, {lost} given up, "
+               f"{(max(highest) - base) / 1e6:.0f} MB at most for what waited.")
+    report.table(PING_COLUMNS, [pings.row("beside the burst")])
 
 
 def keys_reader(report, server):
@@ -116,6 +155,7 @@ def main():
     with Server("PYTHON-TIME-LIMIT", "0") as server:
         warm_pool(report, server)
         calls_a_second(report, server)
+        burst(report, server)
         keys_reader(report, server)
     print(f"written to {report.path}")
 

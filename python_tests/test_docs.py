@@ -7,7 +7,7 @@ Blocks of these kinds are examples:
     ```python     with a first line such as `# hello.py`: a file of that name, for the blocks after it.
                   Without one: a script that runs as it stands, on an empty data set. A block ```text
                   right after it holds its results, one a line.
-    ```sh         lines that start with `$ redis-cli` run in a folder with those files; the other lines
+    ```sh         lines that start with `$ redis-cli` or `$ sleep` run in a folder with those files; the other lines
                   are what they print. Other commands (make, git) are for the reader.
 
 Each page runs from top to bottom, on a server of its own.
@@ -81,7 +81,7 @@ class Reader:
 
     def sh(self, text):
         commands, expected = transcript(text, "$ ")
-        ours = [line for line in commands if line.startswith("redis-cli")]
+        ours = [line for line in commands if line.startswith(("redis-cli", "sleep "))]
         if not ours:
             return None
         assert len(ours) == len(commands), "a block holds either redis-cli or other commands"

@@ -121,8 +121,10 @@ def test_the_first_call_after_a_failover(new_server, form):
     client.replicaof("127.0.0.1", primary.port)
     wait_until(lambda: client.info("replication").get("master_link_status") == "up", 30)
     # What a file that is loaded brings is there with it; what comes over the link, when the replica has caught up.
-    primary.client().execute_command("RG.PYLOAD", "more = 1")
-    assert primary.client().wait(1, 10_000) == 1
+    # WAIT is about the writes of its own connection.
+    loader = primary.client()
+    loader.execute_command("RG.PYLOAD", "more = 1")
+    assert loader.wait(1, 10_000) == 1
     primary.kill()
     client.replicaof("NO", "ONE")
     for words in CALLS.values():

@@ -177,8 +177,6 @@ def test_flat_error_is_its_text(r):
     "call",
     [
         "registerTE(1, lambda: 1)",
-        "call_next('a')",
-        "get_command()",
     ],
 )
 def test_what_comes_later_says_so(r, call):

@@ -112,11 +112,16 @@ fn submit(registration: &Arc<Registration>, db: i32) {
         let client = lane.client();
         let calls = Taking { registration: &worker.0, client: &client, db, until: Instant::now() + STAY };
         let brisk = redis::brisk();
-        let suspended = queue::run_events(&worker.0, lane, calls, false, |reply| client.answer(&reply));
+        let suspended = queue::run_events(&worker.0, lane, calls, false, None, |finished, host| {
+            client.answer(&queue::reply_of(&worker.0, finished, host));
+            true
+        });
         drop(brisk);
         if let Some(suspended) = suspended {
             let client = lane.postpone();
-            suspended.then(&worker.0, false, move |_, reply| client.answer(&reply));
+            suspended.then(&worker.0, false, move |registration, finished, host| {
+                client.answer(&queue::reply_of(registration, finished, host));
+            });
         }
         client.answer(&Reply::error("ERR the execution was stopped before it began"));
     });

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use super::durable::{self, Page};
 use super::host::RunHost;
 use super::queue;
-use super::registration::Registration;
+use super::registration::{Mode, Registration};
 use super::registrations::registrations;
 use super::run::{new_run, text_of};
-use super::session::sessions;
+use super::session::{random_id, sessions};
+use super::streams;
 use super::{Session, Trigger};
 use crate::python::Plan;
 use crate::redis::{self, Held, Lane, Level, Pools};
@@ -24,6 +25,20 @@ pub(super) fn is_taken(session: &Session, name: &[u8]) -> bool {
     registrations().trigger(name).is_some_and(|other| !old.is_some_and(|old| other.session.is(&old)))
 }
 
+/// Why a command can't be hooked once more.
+pub(super) const HOOK_TAKEN: &str = "Can not override a none sync registration";
+
+/// Whether the newest hook of a command can have no other one before it, since it does not run at once; one of the
+/// session that `session` is about to replace does not count.
+pub(super) fn is_hook_taken(session: &Session, command: &[u8]) -> bool {
+    let old = session.replaces();
+    let hooks = |one: &&Arc<Registration>| {
+        let replaced = old.as_ref().is_some_and(|old| one.session.is(old));
+        !replaced && matches!(&one.trigger, Trigger::Hook { command: hooked, .. } if hooked == command)
+    };
+    registrations().all().iter().rfind(hooks).is_some_and(|newest| newest.mode != Mode::Sync)
+}
+
 /// Puts what a script registered in force, and the session in its place.
 ///
 /// # Errors
@@ -33,15 +48,20 @@ pub(super) fn commit(
     session: &Arc<Session>,
     plans: Vec<Plan>,
 ) -> Result<Vec<Arc<Registration>>, String> {
-    let new: Vec<Arc<Registration>> = plans
+    let replaced = session.replaces().map(|old| registrations().of_session(&old)).unwrap_or_default();
+    let new: Vec<Registration> = plans
         .into_iter()
         .enumerate()
-        .map(|(ordinal, plan)| Arc::new(Registration::new(Arc::clone(session), ordinal, plan.id.clone(), plan)))
+        .map(|(ordinal, plan)| Registration::new(Arc::clone(session), ordinal, plan.id.clone(), plan))
         .collect();
     // It was free when the script asked, but that was a while ago.
     if new.iter().any(|one| matches!(&one.trigger, Trigger::Command { name, .. } if is_taken(session, name))) {
         return Err(TAKEN.to_owned());
     }
+    if new.iter().any(|one| matches!(&one.trigger, Trigger::Hook { command, .. } if is_hook_taken(session, command))) {
+        return Err(HOOK_TAKEN.to_owned());
+    }
+    let new: Vec<Arc<Registration>> = new.into_iter().map(|one| Arc::new(grouped(one, &replaced))).collect();
     let old = sessions().settle(session);
     let gone = old.as_ref().map(|old| registrations().of_session(old)).unwrap_or_default();
     registrations().change(held, &gone, &new);
@@ -50,8 +70,26 @@ pub(super) fn commit(
     }
     for registration in gone {
         retire(held, &registration, true);
+        streams::retired(&registration);
     }
+    streams::begin(held, &new);
     Ok(new)
+}
+
+/// A registration of streams goes on where the one was whose place it takes; another one begins a group.
+fn grouped(new: Registration, replaced: &[Arc<Registration>]) -> Registration {
+    let Trigger::Stream(trigger) = &new.trigger else { return new };
+    let same = |old: &&Arc<Registration>| {
+        !old.inherited() && matches!(&old.trigger, Trigger::Stream(old) if old.prefix == trigger.prefix)
+    };
+    match replaced.iter().find(same) {
+        Some(old) => new.after(old),
+        None => {
+            // Ids begin anew on an empty server, but streams may be older than that.
+            let group = format!("__gears_consumer_group__:{}:{:.8}", new.id, random_id());
+            new.in_group(group)
+        }
+    }
 }
 
 /// Puts in force again what a script had registered before a restart, or on the primary.
@@ -71,7 +109,8 @@ pub(super) fn restored(
         .zip(plans)
         .filter_map(|(ordinal, plan)| {
             let id = wanted.get(&ordinal)?.clone();
-            Some(Arc::new(Registration::new(Arc::clone(session), ordinal as usize, id, plan)))
+            let group = page.groups.get(&ordinal).cloned().unwrap_or_default();
+            Some(Arc::new(Registration::new(Arc::clone(session), ordinal as usize, id, plan).in_group(group)))
         })
         .collect();
     if new.len() < wanted.len() {
@@ -83,6 +122,7 @@ pub(super) fn restored(
     let mut gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
     gone.extend(registrations().all().into_iter().filter(|one| new.iter().any(|new| new.id == one.id)));
     registrations().change(held, &gone, &new);
+    streams::begin(held, &new);
     new
 }
 
@@ -93,6 +133,7 @@ pub fn unregister(held: &Held<'_>, id: &str, abort_pending: bool) -> bool {
     let Some(registration) = registrations().get(id) else { return known };
     registrations().change(held, std::slice::from_ref(&registration), &[]);
     retire(held, &registration, abort_pending);
+    streams::retired(&registration);
     true
 }
 

@@ -26,6 +26,8 @@ pub(super) struct Page {
     pub(super) origin: Origin,
     /// By the place of the `register()` in the script: the id.
     pub(super) ids: BTreeMap<u64, String>,
+    /// The consumer groups of those that read streams.
+    pub(super) groups: BTreeMap<u64, String>,
 }
 
 /// By the session's id.
@@ -74,11 +76,13 @@ impl Underway {
 pub(super) fn committed(held: &Held<'_>, session: &Session, new: &[Arc<Registration>], old: Option<&Session>) {
     let old = old.map(|old| old.id.as_str()).unwrap_or_default();
     let ids: BTreeMap<u64, String> = new.iter().map(|one| (one.ordinal as u64, one.id.clone())).collect();
+    let grouped = new.iter().filter(|one| !one.group.is_empty());
     let page = Page {
         session: session.id.clone(),
         description: session.description.clone(),
         origin: session.origin.clone(),
         ids,
+        groups: grouped.map(|one| (one.ordinal as u64, one.group.clone())).collect(),
     };
     let bytes = page.write(Writer::default()).finish();
     turn(&mut current(held), old, page);
@@ -254,8 +258,12 @@ impl Page {
         let writer = writer.string(self.description.as_deref().unwrap_or_default().as_bytes()).string(source);
         let writer = writer.number(u64::from(*isolation == Isolation::Shared)).number(u64::from(*by_script));
         // 0 is no limit, as in the command.
-        let writer = writer.number(max_memory.unwrap_or(0)).number(limit.unwrap_or(0)).number(self.ids.len() as u64);
-        self.ids.iter().fold(writer, |writer, (ordinal, id)| writer.number(*ordinal).string(id.as_bytes()))
+        let writer = writer.number(max_memory.unwrap_or(0)).number(limit.unwrap_or(0));
+        let names = |writer: Writer, names: &BTreeMap<u64, String>| {
+            let writer = writer.number(names.len() as u64);
+            names.iter().fold(writer, |writer, (ordinal, name)| writer.number(*ordinal).string(name.as_bytes()))
+        };
+        names(names(writer, &self.ids), &self.groups)
     }
 
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
@@ -268,12 +276,16 @@ impl Page {
         let by_script = reader.number()? != 0;
         let max_memory = Some(reader.number()?).filter(|&bytes| bytes > 0);
         let limit = Some(reader.number()?).filter(|&millis| millis > 0).map(Duration::from_millis);
-        let mut ids = BTreeMap::new();
-        for _ in 0..reader.number()? {
-            ids.insert(reader.number()?, text(reader.string()?)?);
-        }
+        let mut names = || {
+            let mut names = BTreeMap::new();
+            for _ in 0..reader.number()? {
+                names.insert(reader.number()?, text(reader.string()?)?);
+            }
+            Some(names)
+        };
+        let (ids, groups) = (names()?, names()?);
         let origin = Origin { source, isolation, by_script, max_memory, limit };
-        Some(Self { session, description: described.then_some(description), origin, ids })
+        Some(Self { session, description: described.then_some(description), origin, ids, groups })
     }
 }
 
@@ -294,6 +306,7 @@ mod tests {
                 limit: Some(Duration::from_millis(5)),
             },
             ids: BTreeMap::from([(0, "a-1".to_owned()), (7, "a-2".to_owned())]),
+            groups: BTreeMap::from([(7, "g".to_owned())]),
         };
         let bytes = page.write(Writer::default()).finish();
         assert_eq!(Page::read(&mut Reader::new(&bytes)), Some(page));

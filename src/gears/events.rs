@@ -8,10 +8,9 @@ use std::sync::Arc;
 use super::queue::{self, Event};
 use super::registration::{KeyTrigger, Mode, Registration};
 use super::registrations::registrations;
-use super::Trigger;
+use super::{linked, Trigger};
 use crate::redis::{after_notification, at_once, read_value, Held, KeyEvent, KeyWatcher};
 use crate::reply::Reply;
-use crate::settings;
 use crate::sync::CancelToken;
 
 /// What the server is to tell us.
@@ -21,7 +20,8 @@ fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
     let all = registrations().keys();
     let mut concerned = all.iter().filter_map(|registration| match &registration.trigger {
         Trigger::Keys(trigger) if trigger.wants_key(event.key) && trigger.wants_event(event.name) => {
-            Some((registration, trigger))
+            let of_command = trigger.commands.as_ref().is_none_or(|commands| linked::is_running(commands));
+            of_command.then_some((registration, trigger))
         }
         _ => None,
     });
@@ -33,7 +33,13 @@ fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
     let mut value = None;
     for (registration, trigger) in std::iter::once(first).chain(concerned) {
         if let Some(record) = record(held, event, trigger, &mut value) {
-            fire(held, registration, Event { db: event.db, records: Reply::Array(vec![record]), client: None });
+            let records = Reply::Array(vec![record]);
+            let event = Event { db: event.db, records, client: None, cause: None };
+            if trigger.commands.is_some() {
+                linked::fire(held, registration, event);
+            } else {
+                fire(held, registration, event);
+            }
         }
     }
 }
@@ -66,12 +72,11 @@ fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
     registration.count_event();
     let registration = Arc::clone(registration);
     after_notification(held, move |held| {
-        let limits = [registration.session.origin.limit, settings::PYTHON_INLINE_LIMIT.millis()];
         let cancel = CancelToken::new();
-        cancel.set_limit(limits.into_iter().flatten().min());
+        cancel.set_limit(registration.inline_limit());
         // In the event's database, whichever the server has chosen by now.
         let ran = held.in_db(event.db, || {
-            at_once(held, cancel, |lane| queue::run_one(&registration, lane, event.records, true));
+            at_once(held, cancel, |lane| queue::run_one(&registration, lane, event.records, true, None));
         });
         if ran.is_err() {
             registration.count_aborted(1, None);

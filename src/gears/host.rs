@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::hooks::{self, Known};
 use super::{commit, config, executions, registrations, Execution, Session};
 use crate::python::host::{Background, Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
 use crate::python::Plan;
@@ -32,6 +33,10 @@ pub(super) struct RunHost {
     read_only: bool,
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
+    /// The command that the run is for.
+    cause: Option<Known>,
+    /// The hooks that are not `sync` which the script has registered so far.
+    hooks: Mutex<Vec<Vec<u8>>>,
     /// Whose execution it is, or whose script.
     owner: Mutex<Option<Owner>>,
     /// Whether its steps may wait for coroutines.
@@ -52,6 +57,8 @@ impl RunHost {
             reading: false,
             read_only: false,
             ids: None,
+            cause: None,
+            hooks: Mutex::default(),
             owner: Mutex::default(),
             may_wait: false,
             reply: None,
@@ -84,6 +91,11 @@ impl RunHost {
         Self { reading: true, ..self }
     }
 
+    /// The same for an execution that was started for a command.
+    pub(super) fn because_of(self, cause: Option<Known>) -> Self {
+        Self { cause, ..self }
+    }
+
     /// The same, but commands that write are refused.
     pub(super) fn read_only(self) -> Self {
         Self { read_only: true, ..self }
@@ -105,6 +117,33 @@ impl RunHost {
 
     fn owner(&self) -> Option<Owner> {
         self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the commands that a registration hooks can be hooked.
+    fn check_commands(&self, session: &Arc<Session>, plan: &PlanInfo, options: &Options) -> Result<(), String> {
+        let known = |argv: Vec<Vec<u8>>| {
+            let info = self.door.errand(|slice| redis::call(slice.held(), &argv));
+            info.map_err(|denied| denied.to_string())
+        };
+        if let Some(command) = options.texts("hook").and_then(|mut names| names.pop()) {
+            hooks::check_hook(&command, options.texts("keyprefix").is_some(), known)?;
+            let mut mine = self.hooks.lock().unwrap_or_else(PoisonError::into_inner);
+            if mine.contains(&command) {
+                return Err(
+                    "Can not override a none sync registration which already created on this session".to_owned()
+                );
+            }
+            if commit::is_hook_taken(session, &command) {
+                return Err(commit::HOOK_TAKEN.to_owned());
+            }
+            if options.text("mode") != b"sync" {
+                mine.push(command);
+            }
+        } else if plan.reader == "KeysReader" {
+            let commands = options.texts("commands").unwrap_or_default();
+            commands.iter().try_for_each(|command| hooks::check_watched(command, &options.text("prefix"), known))?;
+        }
+        Ok(())
     }
 
     /// The executions created so far.
@@ -147,7 +186,7 @@ impl Host for RunHost {
                 let reply = allowed.then(|| redis::call_unless_write(slice.held(), &argv)).flatten();
                 reply.unwrap_or_else(|| Reply::error("ERR Write commands are not allowed from read-only functions"))
             } else {
-                redis::call(slice.held(), &argv)
+                redis::call_as_client(slice.held(), &argv)
             }
         };
         match self.door.errand(run) {
@@ -155,6 +194,20 @@ impl Host for RunHost {
             Ok(reply) => Ok(reply),
             Err(denied) => Err(denied.to_string().into_bytes()),
         }
+    }
+
+    fn call_next(&self, arguments: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
+        let call = self.cause.as_ref().and_then(Known::hook).ok_or_else(|| b"Can not get CommandHook ctx".to_vec())?;
+        // In a slice and not an errand: an older hook runs on the same thread as this one.
+        match self.door.slice(|slice| call.next(slice.held(), arguments)) {
+            Ok(Reply::Error(text)) => Err(text),
+            Ok(reply) => Ok(reply),
+            Err(denied) => Err(denied.to_string().into_bytes()),
+        }
+    }
+
+    fn command(&self) -> Option<Vec<Vec<u8>>> {
+        self.cause.as_ref().and_then(Known::share).and_then(|share| share.command())
     }
 
     fn enter_atomic(&self) -> Result<(), String> {
@@ -228,6 +281,7 @@ impl Host for RunHost {
         let door = Door::apart(self.door.db(), cancel.clone());
         let host = RunHost::new(door, cancel.clone());
         let host = Self { owner: Mutex::new(Some(owner.clone())), may_wait: true, reply: self.reply.clone(), ..host };
+        let host = Self { cause: self.cause.clone(), ..host };
         Ok(Background { host: Arc::new(host), cancel })
     }
 
@@ -241,6 +295,9 @@ impl Host for RunHost {
     }
 
     fn override_reply(&self, reply: Reply) -> Result<(), String> {
+        if let Some(share) = self.cause.as_ref().and_then(Known::share) {
+            return share.override_reply(reply);
+        }
         let slot = self.reply.as_ref().ok_or("Can not get command ctx")?;
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if slot.is_some() {
@@ -252,7 +309,10 @@ impl Host for RunHost {
 
     fn create_registration(&self, plan: &PlanInfo, options: &Options) -> Result<String, String> {
         let session = self.session.as_ref().ok_or("register() can only be called by the script itself")?;
-        if plan.reader == "CommandReader" {
+        if !self.reading {
+            self.check_commands(session, plan, options)?;
+        }
+        if plan.reader == "CommandReader" && options.texts("hook").is_none() {
             let name = options.text("trigger");
             let mut mine = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
             if mine.contains(&name) {

@@ -11,7 +11,9 @@ mod durable;
 mod events;
 mod execution;
 pub mod functions;
+mod hooks;
 mod host;
+mod linked;
 mod profile;
 mod queue;
 mod reader;
@@ -20,17 +22,20 @@ mod registrations;
 mod repeat;
 mod run;
 mod session;
+mod streams;
 mod trigger;
 
 pub use commit::unregister;
 pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
+pub use hooks::hooked;
 pub use profile::profile;
-pub use registration::{KeyTrigger, Mode, Registration, Stats, Trigger};
+pub use registration::{KeyTrigger, Mode, OnFailure, Registration, Stats, StreamTrigger, Trigger};
 pub use registrations::{registrations, Registrations};
 pub use run::{run_script, stuck, ScriptRequest};
 pub(crate) use session::is_valid_id;
 pub use session::{sessions, Origin, Session, Sessions};
+pub use streams::{pause, StreamStatus};
 pub use trigger::trigger;
 
 use std::sync::atomic::AtomicU64;
@@ -43,10 +48,12 @@ use crate::redis::{observe, Loader};
 /// What the server refused.
 pub fn register(loader: &Loader) -> Result<(), String> {
     loader.watch_keys(events::WATCHER)?;
+    loader.watch_keys(streams::WATCHER)?;
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
     loader.aside::<functions::Functions>()?;
     observe(durable::on_server_event);
+    observe(streams::on_server_event);
     observe(functions::on_server_event);
     observe(repeat::on_server_event);
     Ok(())

@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::hooks::Cause;
 use super::host::RunHost;
 use super::registration::Registration;
+use super::registrations::registrations;
 use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
 use super::{executions, Execution, Finished, Status, Trigger};
 use crate::python::{PlanOutcome, ScriptError, Waiting};
@@ -23,11 +25,13 @@ use crate::settings;
 use crate::sync::CancelToken;
 
 /// Events that run without giving the interpreter up, and how long they may take together.
-const BATCH: usize = 64;
-const BATCH_TIME: Duration = Duration::from_millis(10);
+pub(super) const BATCH: usize = 64;
+pub(super) const BATCH_TIME: Duration = Duration::from_millis(10);
 
-/// How long writers pause at a time while queues are too full.
+/// How long writers pause at a time while queues are too full, ...
 const PAUSE_MS: &[u8] = b"50";
+/// ... and when it is looked at again whether they still are.
+const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
 /// What an event that was given up leaves as error.
 const GIVEN_UP: &str = "ERR an event was given up: too many wait for this registration (see search.event-queue-bytes)";
@@ -39,6 +43,8 @@ pub(super) struct Event {
     pub(super) records: Reply,
     /// Who waits for what comes of it.
     pub(super) client: Option<BlockedReply>,
+    /// The command that it is about.
+    pub(super) cause: Option<Cause>,
 }
 
 impl Event {
@@ -106,8 +112,13 @@ pub(super) fn push(held: &Held<'_>, registration: &Arc<Registration>, event: Eve
 /// Rings when a queue is too full.
 static PRESSURE: Alarm = Alarm::new(relieve);
 
-/// Lets clients that write wait, so that the queues can be worked off. Others are served as always.
+/// Lets clients that write wait until the queues are worked off somewhat. Others are served as always.
 fn relieve(held: &Held<'_>) {
+    let enough = settings::EVENT_QUEUE_BYTES.count() / 4 * 3;
+    if registrations().all().iter().all(|registration| queue(registration).bytes <= enough) {
+        return;
+    }
+    PRESSURE.set(held, Instant::now() + LOOK_AGAIN);
     static TOLD: AtomicBool = AtomicBool::new(false);
     if !TOLD.swap(true, Ordering::Relaxed) {
         redis::log(
@@ -162,12 +173,17 @@ impl Turn {
         self.over = true;
         match suspended {
             // The next event has its turn when this one has ended.
-            Some((suspended, client)) => suspended.then(&self.registration, true, move |registration, reply| {
-                if let Some(client) = client {
-                    client.finish(&reply);
-                }
-                next_turn(registration);
-            }),
+            Some((suspended, event)) => {
+                suspended.then(&self.registration, true, move |registration, finished, host| {
+                    let Event { client, cause, .. } = event;
+                    // A command's client may wait for it too.
+                    drop(cause);
+                    if let Some(client) = client {
+                        client.finish(&reply_of(registration, finished, host));
+                    }
+                    next_turn(registration);
+                })
+            }
             None => next_turn(&self.registration),
         }
     }
@@ -177,8 +193,12 @@ impl Turn {
         // A limit holds for each event.
         let most = if origin.limit.is_some() || origin.max_memory.is_some() { 1 } else { BATCH };
         let mut queue = queue(&self.registration);
-        let mut events = Vec::new();
-        while events.len() < most && queue.events.front().is_some_and(|event| event.db == db) {
+        let mut events: Vec<Event> = Vec::new();
+        // A run knows of one command.
+        let fits = |events: &[Event], next: &Event| {
+            next.db == db && (events.is_empty() || events.iter().chain([next]).all(|event| event.cause.is_none()))
+        };
+        while events.len() < most && queue.events.front().is_some_and(|next| fits(&events, next)) {
             events.extend(queue.events.pop_front());
         }
         queue.bytes = queue.bytes.saturating_sub(events.iter().map(Event::bytes).sum());
@@ -207,25 +227,28 @@ impl Drop for Turn {
 }
 
 /// Runs events one after the other, each as an execution of its own; returns those that did not begin, and the one that
-/// waits for coroutines with its client.
+/// waits for coroutines.
 fn run_batch(
     registration: &Arc<Registration>,
     lane: &mut Lane,
     events: Vec<Event>,
-) -> (Vec<Event>, Option<(Suspended, Option<BlockedReply>)>) {
+) -> (Vec<Event>, Option<(Suspended, Event)>) {
     let mut events: VecDeque<Event> = events.into();
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
     let mut ended = 0;
-    let suspended = run_events(registration, lane, records.iter().map(|one| (one, None)), true, |reply| {
+    let cause = events.front().and_then(|event| event.cause.clone());
+    let all = records.iter().map(|one| (one, None));
+    let suspended = run_events(registration, lane, all, true, cause.as_ref(), |finished, host| {
         ended += 1;
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
-            client.finish(&reply);
+            client.finish(&reply_of(registration, finished, host));
         }
+        true
     });
-    let suspended = suspended.map(|suspended| {
+    let suspended = suspended.and_then(|suspended| {
         ended += 1;
-        (suspended, events.pop_front().and_then(|event| event.client))
+        Some((suspended, events.pop_front()?))
     });
     for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
         event.records = records;
@@ -233,25 +256,72 @@ fn run_batch(
     (events.into(), suspended)
 }
 
-/// Runs a call of `RG.TRIGGER`, or an event at once.
-pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records: Reply, keep: bool) -> Reply {
+/// Runs a call of `RG.TRIGGER` or of a hooked command, or an event at once.
+pub(super) fn run_one(
+    registration: &Arc<Registration>,
+    lane: &mut Lane,
+    records: Reply,
+    keep: bool,
+    cause: Option<Cause>,
+) -> Reply {
+    let Some(_depth) = Depth::enter() else { return Reply::error(TOO_DEEP) };
     let mut reply = None;
-    let ended = |ended| reply = Some(ended);
-    if let Some(suspended) = run_events(registration, lane, std::iter::once((records, None)), keep, ended) {
+    let ended = |finished: &Finished, host: &RunHost| {
+        reply = Some(reply_of(registration, finished, host));
+        true
+    };
+    let event = std::iter::once((records, None));
+    if let Some(suspended) = run_events(registration, lane, event, keep, cause.as_ref(), ended) {
         let client = lane.postpone();
-        suspended.then(registration, keep, move |_, reply| client.answer(&reply));
+        suspended.then(registration, keep, move |registration, finished, host| {
+            client.answer(&reply_of(registration, finished, host));
+            drop(cause);
+        });
         return Reply::Null;
     }
     reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
 }
 
-/// The reply that the script has chosen; all results, or the first error.
-fn trigger_reply(finished: &Finished, host: &RunHost) -> Reply {
-    let chosen = host.take_reply();
-    match (chosen, finished.errors.first()) {
-        (Some(reply), _) => reply,
-        (None, Some(error)) => Reply::Error(error.clone()),
-        (None, None) => Reply::Array(finished.results.clone()),
+/// How many executions may be inside each other on one thread: each takes some of its stack, whose end is the server's.
+const DEEPEST: usize = 16;
+
+const TOO_DEEP: &str = "ERR executions start each other: more than 16 are inside one another \
+                        (a hook of a command that it executes itself?)";
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+}
+
+/// One more execution inside others, until it is dropped.
+struct Depth;
+
+impl Depth {
+    fn enter() -> Option<Self> {
+        let depth = DEPTH.get();
+        (depth < DEEPEST).then(|| {
+            DEPTH.set(depth + 1);
+            Self
+        })
+    }
+}
+
+impl Drop for Depth {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+    }
+}
+
+/// The reply that the script has chosen; all results, or the first error. What stands in the place of a command has one
+/// result, which is the reply.
+pub(super) fn reply_of(registration: &Registration, finished: &Finished, host: &RunHost) -> Reply {
+    if let Some(chosen) = host.take_reply() {
+        return chosen;
+    }
+    match (finished.errors.first(), &registration.trigger, finished.results.as_slice()) {
+        (Some(error), ..) => Reply::Error(error.clone()),
+        (None, Trigger::Hook { .. }, [result]) => result.clone(),
+        (None, Trigger::Hook { .. }, _) => Reply::error("Command hook must return exactly one result"),
+        (None, _, results) => Reply::Array(results.to_vec()),
     }
 }
 
@@ -263,19 +333,19 @@ pub(super) struct Suspended {
 }
 
 impl Suspended {
-    /// Calls `then` with the reply when it has ended. With `keep` the execution stays listed.
+    /// Calls `then` with what came of it when it has ended. With `keep` the execution stays listed.
     pub(super) fn then(
         self,
         registration: &Arc<Registration>,
         keep: bool,
-        then: impl FnOnce(&Arc<Registration>, Reply) + Send + 'static,
+        then: impl FnOnce(&Arc<Registration>, &Finished, &RunHost) + Send + 'static,
     ) {
         let Self { execution, host, waiting } = self;
         let registration = Arc::clone(registration);
         waiting.then(move |result| {
             let finished = end_execution(&execution, result);
             ended(&registration, &execution, keep);
-            then(&registration, trigger_reply(&finished, &host));
+            then(&registration, &finished, &host);
         });
     }
 }
@@ -291,15 +361,16 @@ fn ended(registration: &Registration, execution: &Execution, keep: bool) {
     }
 }
 
-/// Runs the plan of a registration for each event in turn, until one is stopped or waits, or the batch has had its time.
-/// With `keep` the executions stay listed. An event comes with what stops it, if that is not what stops the run. Returns the
-/// one that waits for coroutines.
+/// Runs the plan of a registration for each event in turn, until one is stopped or waits, the batch has had its time, or
+/// `answer` says that it is enough. With `keep` the executions stay listed. An event comes with what stops it, if that is
+/// not what stops the run. Returns the one that waits for coroutines.
 pub(super) fn run_events<E: Borrow<Reply>>(
     registration: &Arc<Registration>,
     lane: &mut Lane,
     mut events: impl Iterator<Item = (E, Option<CancelToken>)>,
     keep: bool,
-    mut answer: impl FnMut(Reply),
+    cause: Option<&Cause>,
+    mut answer: impl FnMut(&Finished, &RunHost) -> bool,
 ) -> Option<Suspended> {
     let origin = &registration.session.origin;
     let cancel = lane.cancel().clone();
@@ -307,13 +378,14 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         cancel.set_limit(origin.limit);
     }
     let owner = Owner::from(&registration.session);
-    let host = RunHost::for_execution(lane, &owner);
-    let commands = matches!(registration.trigger, Trigger::Command { .. });
+    let host = RunHost::for_execution(lane, &owner).because_of(cause.map(Cause::known));
+    let commands = matches!(registration.trigger, Trigger::Command { .. } | Trigger::Hook { .. });
     let host = Arc::new(if commands { host.answering() } else { host });
     let run = new_run(&host, cancel.clone(), lane, origin.max_memory);
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
+    let enough = Cell::new(false);
     // What stops the event that begins next, if it has something of its own.
     let own: RefCell<Option<CancelToken>> = RefCell::new(None);
     let events = std::iter::from_fn(|| {
@@ -326,7 +398,7 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         Some(records)
     });
     let begin = || {
-        if begun.get() > 0 && Instant::now() >= until {
+        if enough.get() || begun.get() > 0 && Instant::now() >= until {
             return false;
         }
         let token = own.take().unwrap_or_else(|| cancel.clone());
@@ -343,7 +415,7 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         let Some(execution) = current.take() else { return };
         execution.end(Status::Done, finished);
         ended(registration, &execution, keep);
-        answer(trigger_reply(&execution.snapshot().1, &host));
+        enough.set(!answer(&execution.snapshot().1, &host));
     };
     let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |outcome| {
         let PlanOutcome { results, errors } = outcome;

@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::calls::Calls;
 use super::queue::Queue;
+use super::streams::Streams;
 use super::{config, executions, Execution, Finished, Session, Status};
 use crate::python::host::Options;
 use crate::python::Plan;
@@ -38,6 +39,8 @@ impl Mode {
 pub enum Trigger {
     /// Events of keys.
     Keys(KeyTrigger),
+    /// Entries of streams.
+    Stream(StreamTrigger),
     /// A call of `RG.TRIGGER`.
     Command {
         /// Its name.
@@ -45,6 +48,73 @@ pub enum Trigger {
         /// Whether one call waits for the one before it.
         in_order: bool,
     },
+    /// A command of the server, in whose place it stands.
+    Hook {
+        /// Its name in lower case.
+        command: Vec<u8>,
+        /// How one of its keys must begin; `None` if that does not matter.
+        prefix: Option<Vec<u8>>,
+        /// Whether one call waits for the one before it.
+        in_order: bool,
+    },
+}
+
+impl Trigger {
+    /// Whether it is about the key of this name.
+    pub(super) fn wants_key(&self, key: &[u8]) -> bool {
+        match self {
+            Trigger::Keys(trigger) => trigger.wants_key(key),
+            Trigger::Stream(trigger) => has_prefix(&trigger.prefix, key),
+            Trigger::Command { .. } | Trigger::Hook { .. } => false,
+        }
+    }
+}
+
+/// A prefix with `*` at its end, or exactly one key.
+fn has_prefix(prefix: &[u8], key: &[u8]) -> bool {
+    match prefix.strip_suffix(b"*") {
+        Some(prefix) => key.starts_with(prefix),
+        None => key == prefix,
+    }
+}
+
+/// Which streams, and how they are read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamTrigger {
+    /// As the script gave it.
+    pub prefix: Vec<u8>,
+    /// Entries of one execution.
+    pub batch: usize,
+    /// How long the first entry of a batch waits for the others; `None` for ever.
+    pub duration: Option<Duration>,
+    /// What a failure means.
+    pub on_failure: OnFailure,
+    /// When it goes on after a failure.
+    pub retry_after: Duration,
+    /// Entries that nobody needs any more are deleted.
+    pub trim: bool,
+}
+
+/// What the failure of an execution means for a stream's registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Its entries count as done.
+    Continue,
+    /// Nothing more is read.
+    Abort,
+    /// The same entries are read again.
+    Retry,
+}
+
+impl OnFailure {
+    /// The name that scripts give it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnFailure::Continue => "continue",
+            OnFailure::Abort => "abort",
+            OnFailure::Retry => "retry",
+        }
+    }
 }
 
 /// Which events of which keys.
@@ -56,6 +126,8 @@ pub struct KeyTrigger {
     pub literal: bool,
     /// Names of events in lower case; `None` for all.
     pub events: Option<Vec<Vec<u8>>>,
+    /// Commands, in lower case, whose clients wait for the executions; `None` for events of any origin.
+    pub commands: Option<Vec<Vec<u8>>>,
     /// Types that the key must have then; `None` for all.
     pub types: Option<Vec<Vec<u8>>>,
     /// Records carry type and value.
@@ -65,9 +137,10 @@ pub struct KeyTrigger {
 impl KeyTrigger {
     /// Whether it is about the key of this name: a prefix with `*` at its end, or exactly one key.
     pub fn wants_key(&self, key: &[u8]) -> bool {
-        match self.prefix.strip_suffix(b"*") {
-            Some(prefix) if !self.literal => key.starts_with(prefix),
-            _ => key == self.prefix,
+        if self.literal {
+            key == self.prefix
+        } else {
+            has_prefix(&self.prefix, key)
         }
     }
 
@@ -94,6 +167,10 @@ pub struct Stats {
     pub total: Duration,
     /// The first error of the last one, if it failed.
     pub last_error: Option<Vec<u8>>,
+    /// How long after the first of its entries was known the last one had ended.
+    pub last_lag: Duration,
+    /// The same of all.
+    pub total_lag: Duration,
 }
 
 impl Stats {
@@ -117,6 +194,13 @@ pub struct Registration {
     pub trigger: Trigger,
     pub(super) plan: Plan,
     pub(super) queue: Mutex<Queue>,
+    /// Its consumer group, if it reads streams.
+    pub(super) group: String,
+    pub(super) streams: Mutex<Streams>,
+    /// Whose group it has taken over.
+    predecessor: Weak<Registration>,
+    /// Another one has its group now.
+    inherited: AtomicBool,
     pub(super) calls: Mutex<Calls>,
     stats: Mutex<Stats>,
     live: AtomicBool,
@@ -141,11 +225,36 @@ impl Registration {
             trigger: trigger(&plan.info.reader, &options),
             plan,
             queue: Mutex::default(),
+            group: String::new(),
+            streams: Mutex::default(),
+            predecessor: Weak::new(),
+            inherited: AtomicBool::new(false),
             calls: Mutex::default(),
             stats: Mutex::default(),
             live: AtomicBool::new(false),
             kept: Mutex::default(),
         }
+    }
+
+    /// The same with a consumer group of this name.
+    pub(super) fn in_group(self, group: String) -> Self {
+        Self { group, ..self }
+    }
+
+    /// The same, going on where another one was.
+    pub(super) fn after(self, old: &Arc<Self>) -> Self {
+        old.inherited.store(true, Ordering::Release);
+        Self { group: old.group.clone(), predecessor: Arc::downgrade(old), ..self }
+    }
+
+    /// Whose group it has taken over, while that one is not gone.
+    pub(super) fn predecessor(&self) -> Option<Arc<Self>> {
+        self.predecessor.upgrade()
+    }
+
+    /// Whether another one has its group now.
+    pub(super) fn inherited(&self) -> bool {
+        self.inherited.load(Ordering::Acquire)
     }
 
     /// The reader's name.
@@ -183,6 +292,14 @@ impl Registration {
     /// An event has come.
     pub(super) fn count_event(&self) {
         self.counted().triggered += 1;
+    }
+
+    /// A batch of entries was worked off, so long after the first of them was known.
+    pub(super) fn count_batch(&self, lag: Duration) {
+        let mut stats = self.counted();
+        stats.triggered += 1;
+        stats.last_lag = lag;
+        stats.total_lag += lag;
     }
 
     /// Whether it is in force.
@@ -248,15 +365,37 @@ impl Registration {
 /// The trigger that the options describe.
 fn trigger(reader: &str, options: &Options) -> Trigger {
     match reader {
+        "StreamReader" => Trigger::Stream(StreamTrigger {
+            prefix: options.text("prefix"),
+            batch: usize::try_from(options.number("batch")).unwrap_or(1).max(1),
+            duration: millis(options, "duration").filter(|duration| !duration.is_zero()),
+            on_failure: match options.text("onFailedPolicy").as_slice() {
+                b"abort" => OnFailure::Abort,
+                b"retry" => OnFailure::Retry,
+                _ => OnFailure::Continue,
+            },
+            retry_after: millis(options, "retryMillis").unwrap_or_default(),
+            trim: options.flag("trimStream"),
+        }),
+        "CommandReader" if options.texts("hook").is_some() => Trigger::Hook {
+            command: options.texts("hook").and_then(|mut names| names.pop()).unwrap_or_default(),
+            prefix: options.texts("keyprefix").and_then(|mut prefixes| prefixes.pop()),
+            in_order: options.flag("inorder"),
+        },
         "CommandReader" => Trigger::Command { name: options.text("trigger"), in_order: options.flag("inorder") },
         _ => Trigger::Keys(KeyTrigger {
             prefix: options.text("prefix"),
             literal: options.flag("noScan"),
             events: options.texts("eventTypes"),
+            commands: options.texts("commands"),
             types: options.texts("keyTypes"),
             read_value: options.flag("readValue"),
         }),
     }
+}
+
+fn millis(options: &Options, name: &str) -> Option<Duration> {
+    u64::try_from(options.number(name)).ok().map(Duration::from_millis)
 }
 
 #[cfg(test)]
@@ -264,7 +403,7 @@ mod tests {
     use super::*;
 
     fn keys(prefix: &str, literal: bool) -> KeyTrigger {
-        KeyTrigger { prefix: prefix.into(), literal, events: None, types: None, read_value: true }
+        KeyTrigger { prefix: prefix.into(), literal, events: None, commands: None, types: None, read_value: true }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use once_cell::sync::Lazy;
 
-use super::{Registration, Session, Trigger};
+use super::{hooks, Registration, Session, Trigger};
 use crate::redis::{node_id, Held};
 
 /// The registrations of this server. They come and go under the server's lock; the mutex makes the table a static.
@@ -14,8 +14,9 @@ use crate::redis::{node_id, Held};
 pub struct Registrations {
     tables: Mutex<Tables>,
     next: AtomicU64,
-    /// How many are about keys: asked for every write.
+    /// How many are about keys, and about streams: asked for every write.
     keys: AtomicUsize,
+    streams: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -23,6 +24,7 @@ struct Tables {
     /// In the order in which they came.
     all: Vec<Arc<Registration>>,
     keys: Arc<Vec<Arc<Registration>>>,
+    streams: Arc<Vec<Arc<Registration>>>,
     triggers: HashMap<Vec<u8>, Arc<Registration>>,
 }
 
@@ -82,27 +84,42 @@ impl Registrations {
         Arc::clone(&self.tables().keys)
     }
 
+    /// Whether there are registrations about streams.
+    pub(super) fn any_streams(&self) -> bool {
+        self.streams.load(Ordering::Acquire) > 0
+    }
+
+    /// Those about streams.
+    pub(super) fn streams(&self) -> Arc<Vec<Arc<Registration>>> {
+        Arc::clone(&self.tables().streams)
+    }
+
     /// Puts registrations in force and others out of it, in one step.
-    pub(super) fn change(&self, _held: &Held<'_>, gone: &[Arc<Registration>], new: &[Arc<Registration>]) {
+    pub(super) fn change(&self, held: &Held<'_>, gone: &[Arc<Registration>], new: &[Arc<Registration>]) {
         let before = {
             let mut tables = self.tables();
             let before = std::mem::take(&mut tables.all);
             let stays = |registration: &&Arc<Registration>| !gone.iter().any(|gone| Arc::ptr_eq(gone, registration));
             tables.all = before.iter().filter(stays).chain(new).cloned().collect();
-            let keys: Vec<_> =
-                tables.all.iter().filter(|one| matches!(one.trigger, Trigger::Keys(_))).cloned().collect();
+            let about = |wanted: fn(&Trigger) -> bool| -> Vec<Arc<Registration>> {
+                tables.all.iter().filter(|one| wanted(&one.trigger)).cloned().collect()
+            };
+            let keys = about(|trigger| matches!(trigger, Trigger::Keys(_)));
+            let streams = about(|trigger| matches!(trigger, Trigger::Stream(_)));
             self.keys.store(keys.len(), Ordering::Release);
-            tables.keys = Arc::new(keys);
+            self.streams.store(streams.len(), Ordering::Release);
+            (tables.keys, tables.streams) = (Arc::new(keys), Arc::new(streams));
             tables.triggers = tables
                 .all
                 .iter()
                 .filter_map(|one| match &one.trigger {
                     Trigger::Command { name, .. } => Some((name.clone(), Arc::clone(one))),
-                    Trigger::Keys(_) => None,
+                    _ => None,
                 })
                 .collect();
             before
         };
+        hooks::follow(held, &self.all());
         gone.iter().for_each(|one| one.set_live(false));
         new.iter().for_each(|one| one.set_live(true));
         // The last owner of one may be here: outside the lock.

@@ -192,7 +192,7 @@ pub(crate) fn is_valid_id(id: &str) -> bool {
     id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
 }
 
-fn random_id() -> String {
+pub(super) fn random_id() -> String {
     // A random key for the process, and a count: no call of the system on the server's thread.
     static KEY: Lazy<RandomState> = Lazy::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);

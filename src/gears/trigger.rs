@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::calls;
 use super::durable::{self, Underway};
+use super::hooks::Cause;
 use super::queue::{self, Event};
 use super::registration::{Mode, Registration};
 use super::registrations::registrations;
@@ -29,13 +30,22 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
         }
         return Outcome::Reply(unknown());
     };
+    start(&registration, records, None)
+}
+
+/// Calls a registration with these records.
+pub(super) fn start(registration: &Arc<Registration>, records: Reply, cause: Option<Cause>) -> Outcome {
+    let registration = Arc::clone(registration);
     let sync = registration.mode == Mode::Sync;
-    if !sync && matches!(registration.trigger, Trigger::Command { in_order: true, .. }) {
+    let in_order =
+        matches!(registration.trigger, Trigger::Command { in_order: true, .. } | Trigger::Hook { in_order: true, .. });
+    if !sync && in_order {
         return Outcome::Wait(Wait {
             limit: None,
             cancel: CancelToken::new(),
             register: Box::new(move |held, client| {
-                queue::push(held, &registration, Event { db: held.db(), records, client: Some(client) });
+                let event = Event { db: held.db(), records, client: Some(client), cause };
+                queue::push(held, &registration, event);
             }),
             otherwise: Reply::error(
                 "ERR can not run a non-sync execution inside a MULTI/LUA (blocking is not allowed) or on loading.",
@@ -43,7 +53,7 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
         });
     }
     let limit = registration.session.origin.limit;
-    let by_itself = sync || limit.is_some() || registration.session.origin.max_memory.is_some();
+    let by_itself = sync || cause.is_some() || limit.is_some() || registration.session.origin.max_memory.is_some();
     if !by_itself {
         let (queued, cancel, copy) = (Arc::clone(&registration), CancelToken::new(), records.clone());
         let wait = Wait {
@@ -55,7 +65,7 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
         return Outcome::WaitOr(wait, job(None, move |lane| counted(&registration, lane, records)));
     }
     registration.count_event();
-    let job = job(limit, move |lane| queue::run_one(&registration, lane, records, false));
+    let job = job(limit, move |lane| queue::run_one(&registration, lane, records, false, cause));
     if sync {
         Outcome::Now(job)
     } else {
@@ -65,7 +75,7 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
 
 fn counted(registration: &Arc<Registration>, lane: &mut Lane, records: Reply) -> Reply {
     registration.count_event();
-    queue::run_one(registration, lane, records, false)
+    queue::run_one(registration, lane, records, false, None)
 }
 
 fn unknown() -> Reply {
@@ -106,7 +116,7 @@ fn call_restored(registration: &Arc<Registration>, records: Reply, lane: &mut La
     if registration.mode == Mode::Sync && lane.door().keep().is_err() {
         return Reply::error("ERR the call was stopped before it began");
     }
-    let reply = queue::run_one(registration, lane, records, false);
+    let reply = queue::run_one(registration, lane, records, false, None);
     lane.door().release();
     reply
 }

@@ -32,6 +32,16 @@ pub trait Host: Send + Sync {
     /// Runs one server command; an error reply of the server comes back as `Err` with its text.
     fn execute(&self, argv: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>>;
 
+    /// Runs the command in whose place the execution stands, with these arguments.
+    fn call_next(&self, _arguments: Vec<Vec<u8>>) -> Result<Reply, Vec<u8>> {
+        Err(b"Can not get CommandHook ctx".to_vec())
+    }
+
+    /// The command that the execution was started for. Never waits.
+    fn command(&self) -> Option<Vec<Vec<u8>>> {
+        None
+    }
+
     /// Takes the server's lock for the calling thread until [`Host::leave_atomic`].
     fn enter_atomic(&self) -> Result<(), String>;
 

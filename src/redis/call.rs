@@ -11,6 +11,13 @@ use crate::reply::Reply;
 
 thread_local! {
     static CALLING: Cell<bool> = const { Cell::new(false) };
+    /// The command that comes next is the module's own.
+    static AS_IT_IS: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the command that passes the filters now is one that the module runs as it is; asked once for each command.
+pub(super) fn is_as_it_is() -> bool {
+    AS_IT_IS.take()
 }
 
 /// Whether this thread is inside a command that the module itself runs. The server gives such a command
@@ -38,14 +45,44 @@ impl Drop for Calling {
 pub type Args = [Vec<u8>];
 
 /// Runs a command with full rights on the context's database, and replicates its effects. An error reply comes back as
-/// [`Reply::Error`], also for an unknown command or a wrong number of arguments.
+/// [`Reply::Error`], also for an unknown command or a wrong number of arguments. What follows passing commands
+/// ([`super::filter_commands`]) sees that it is the module's own.
 pub fn call(held: &Held<'_>, argv: &Args) -> Reply {
+    AS_IT_IS.set(true);
+    let reply = call_with(held, argv, c"!E3v");
+    AS_IT_IS.set(false);
+    reply
+}
+
+/// As [`call`], for a command that a script runs as a client would.
+pub fn call_as_client(held: &Held<'_>, argv: &Args) -> Reply {
     call_with(held, argv, c"!E3v")
 }
 
-/// Runs a command that does not write; `None` for one that would.
+/// Which types a reply has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// Those of RESP2.
+    Two,
+    /// Those of the client whose command is being handled.
+    Client,
+}
+
+/// As [`call`], in the place of a client's command: it is refused when memory is short, and statuses stay apart from other
+/// texts.
+pub fn call_as_it_is(held: &Held<'_>, argv: &Args, protocol: Protocol) -> Reply {
+    AS_IT_IS.set(true);
+    let reply = call_with(held, argv, if protocol == Protocol::Client { c"!EM0v" } else { c"!EMv" });
+    AS_IT_IS.set(false);
+    reply
+}
+
+/// As [`call`], for a command that does not write; `None` for one that would.
 pub fn call_unless_write(held: &Held<'_>, argv: &Args) -> Option<Reply> {
-    match call_with(held, argv, c"W!E3v") {
+    AS_IT_IS.set(true);
+    let reply = call_with(held, argv, c"W!E3v");
+    AS_IT_IS.set(false);
+    match reply {
         // The server has no code for it.
         Reply::Error(text) if String::from_utf8_lossy(&text).contains("was called while write is not allowed") => None,
         reply => Some(reply),
@@ -85,6 +122,19 @@ fn call_with(held: &Held<'_>, argv: &Args, format: &CStr) -> Reply {
     }
 }
 
+/// Whether a text came as a status: the server gives both the same type.
+///
+/// # Safety
+/// As [`read`].
+unsafe fn is_status(reply: *mut raw::RedisModuleCallReply) -> bool {
+    // SAFETY: the caller's promise; the bytes are the reply's, and there is at least one.
+    unsafe {
+        let mut length = 0;
+        let start = api!(RedisModule_CallReplyProto(reply, &mut length));
+        !start.is_null() && length > 0 && *start.cast::<u8>() == b'+'
+    }
+}
+
 /// # Safety
 /// `reply` is a live reply of a call whose context is still valid, under the lock.
 unsafe fn read(reply: *mut raw::RedisModuleCallReply) -> Reply {
@@ -104,6 +154,7 @@ unsafe fn read(reply: *mut raw::RedisModuleCallReply) -> Reply {
         };
         let length = || api!(RedisModule_CallReplyLength(reply));
         match api!(RedisModule_CallReplyType(reply)) as isize {
+            raw::REDISMODULE_REPLY_STRING if is_status(reply) => Reply::Status(text()),
             raw::REDISMODULE_REPLY_STRING => Reply::Bulk(text()),
             raw::REDISMODULE_REPLY_ERROR => Reply::Error(text()),
             raw::REDISMODULE_REPLY_INTEGER => Reply::Int(api!(RedisModule_CallReplyInteger(reply))),

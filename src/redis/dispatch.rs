@@ -300,6 +300,11 @@ pub fn at_once<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut L
     work(&mut Lane::inline(held, cancel, Waits::Freely))
 }
 
+/// As [`at_once`], for work whose result is needed now: it can't wait for coroutines.
+pub fn to_the_end<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut Lane) -> R) -> R {
+    work(&mut Lane::inline(held, cancel, Waits::Never))
+}
+
 fn inline(job: Job, invocation: &Invocation<'_>) {
     job.cancel.set_limit(job.inline_limit);
     let waits = if may_block(invocation.flags) { Waits::Blocks } else { Waits::Never };

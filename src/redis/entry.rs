@@ -7,7 +7,7 @@ use std::panic::{self, AssertUnwindSafe};
 use redis_module::raw;
 
 use super::dispatch::{self, Outcome};
-use super::{api, call, lock, write, Held};
+use super::{api, call, keys, lock, write, Held};
 use crate::reply::Reply;
 
 /// What the server is told of a command.
@@ -78,6 +78,8 @@ pub enum Keys {
     SecondWritten,
     /// All arguments from the second on, which are only read.
     FromSecondRead,
+    /// Those of the command that its arguments are. Its flags must have `getkeys-api`.
+    OfInnerCommand,
     /// As many after the second argument as it says, which are only read.
     CountedRead,
     /// As many after the second argument as it says, which are read and changed.
@@ -89,7 +91,7 @@ impl Keys {
     fn places(self) -> (c_int, c_int) {
         match self {
             // How many there are is not known beforehand.
-            Keys::None | Keys::CountedRead | Keys::CountedWritten => (0, 0),
+            Keys::None | Keys::CountedRead | Keys::CountedWritten | Keys::OfInnerCommand => (0, 0),
             Keys::FirstRead | Keys::FirstWritten => (1, 1),
             Keys::SecondRead | Keys::SecondWritten => (2, 2),
             Keys::FromSecondRead => (2, -1),
@@ -221,6 +223,9 @@ pub(super) unsafe extern "C" fn trampoline<C: Command>(
         // SAFETY: the server calls with its lock held; argv and ctx live as long as this call.
         unsafe {
             let strings = std::slice::from_raw_parts(argv, usize::try_from(argc).unwrap_or(0));
+            if C::KEYS == Keys::OfInnerCommand && api!(RedisModule_IsKeysPositionRequest(ctx)) != 0 {
+                return keys::report_inner(ctx, strings);
+            }
             let invocation = Invocation {
                 argv: strings.iter().map(|&string| bytes_of(string)).collect(),
                 held: Held::new(ctx),
@@ -332,7 +337,7 @@ unsafe fn describe(command: *mut raw::RedisModuleCommand, spec: &CommandSpec, ke
         args.push(std::mem::zeroed());
         let mut key_specs = [keys.spec(), std::mem::zeroed()];
         let mut info: raw::RedisModuleCommandInfo = std::mem::zeroed();
-        if keys != Keys::None {
+        if !matches!(keys, Keys::None | Keys::OfInnerCommand) {
             info.key_specs = key_specs.as_mut_ptr();
         }
         info.version = &VERSION.0;

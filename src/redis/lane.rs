@@ -177,6 +177,13 @@ impl Lane {
         self.client.clone()
     }
 
+    /// Runs `work` in the same lane, for what is to be done although the job was told to stop.
+    pub fn afterwards<R>(&self, work: impl FnOnce(&mut Lane) -> R) -> R {
+        let inline = self.door.inline.as_ref().map(|inline| Inline { ctx: inline.ctx, thread: inline.thread });
+        let door = Door { inline, db: self.door.db, cancel: CancelToken::new(), open: AtomicBool::new(true) };
+        work(&mut Lane { door: Arc::new(door), client: Client::default(), waits: Waits::Never })
+    }
+
     /// Whether the job may give its reply later.
     pub fn may_wait(&self) -> bool {
         self.waits != Waits::Never

@@ -21,6 +21,7 @@ mod fork;
 mod hashes;
 mod held;
 mod info;
+mod keys;
 mod lane;
 mod large_aside;
 mod load;
@@ -42,10 +43,10 @@ mod write;
 pub use acl::KeyAccess;
 pub use aside::Aside;
 pub use blocked::BlockedReply;
-pub use call::{call, call_unless_write, Args};
+pub use call::{call, call_as_client, call_as_it_is, call_unless_write, Args, Protocol};
 pub use clients::{client_info, ClientInfo};
 pub use dispatch::{
-    at_once, background, background_surely, clients_waiting, go_on, Job, Outcome, Pools, Register, Wait,
+    at_once, background, background_surely, clients_waiting, go_on, to_the_end, Job, Outcome, Pools, Register, Wait,
 };
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
 pub use errand::{brisk, Brisk};
@@ -55,6 +56,7 @@ pub use fork::AroundFork;
 pub use hashes::{is_hash, key_count, read_fields, read_hash};
 pub use held::Held;
 pub use info::InfoSection;
+pub use keys::{check_rights, keys_of};
 pub use lane::{Client, Denied, Door, Lane, Slice};
 pub use large_aside::LargeAside;
 pub use load::{on_load, on_unload, Loader, ServerModule};
@@ -69,7 +71,7 @@ pub use scan::{unix_millis, KeyRef, KeysCursor};
 pub use timer::Alarm;
 pub use typed::{delete, expiry, get, put, serves, Expiry, Found};
 pub use types::{KeyType, KeyTypeHandle};
-pub use values::{read_value, type_of};
+pub use values::{read_value, stream_entries, type_of};
 
 /// Calls a function of the module API that the load check has found present ([`load`]).
 macro_rules! api {

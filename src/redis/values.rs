@@ -62,22 +62,28 @@ fn scores(reply: Reply) -> Reply {
 
 /// `[[id, [field, value, ...]], ...]` as `[[id, {field: value}], ...]`.
 fn entries(reply: Reply) -> Reply {
-    let Reply::Array(items) = reply else {
+    if !matches!(reply, Reply::Array(_)) {
         return reply;
-    };
+    }
+    let entry = |(id, fields)| Reply::Array(vec![Reply::Bulk(id), fields]);
+    Reply::Array(stream_entries(reply).into_iter().map(entry).collect())
+}
+
+/// The entries of a stream, as the server lists them: each its id, and a map of its fields. The fields of one that was
+/// deleted since are null.
+pub fn stream_entries(reply: Reply) -> Vec<(Vec<u8>, Reply)> {
+    let Reply::Array(items) = reply else { return Vec::new() };
     let entry = |item| {
-        let (id, fields) = pair(item)?;
-        let Reply::Array(fields) = fields else {
-            return None;
-        };
+        let (Reply::Bulk(id) | Reply::Status(id), fields) = pair(item)? else { return None };
+        let Reply::Array(fields) = fields else { return Some((id, Reply::Null)) };
         let mut fields = fields.into_iter();
         let mut map = Vec::new();
         while let (Some(field), Some(value)) = (fields.next(), fields.next()) {
             map.push((field, value));
         }
-        Some(Reply::Array(vec![id, Reply::Map(map)]))
+        Some((id, Reply::Map(map)))
     };
-    Reply::Array(items.into_iter().filter_map(entry).collect())
+    items.into_iter().filter_map(entry).collect()
 }
 
 fn pair(item: Reply) -> Option<(Reply, Reply)> {

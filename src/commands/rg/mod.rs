@@ -6,6 +6,7 @@ mod config;
 mod executions;
 mod fcall;
 mod function;
+mod hook;
 mod introspection;
 mod profile;
 mod pyexecute;
@@ -31,6 +32,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<executions::ResultsBlocking>()?;
     loader.command::<executions::Drop>()?;
     loader.command::<executions::Abort>()?;
+    loader.command::<hook::Hook>()?;
     loader.command::<registrations::Dump>()?;
     loader.command::<registrations::Unregister>()?;
     loader.command::<registrations::Pause>()?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::LOOKS;
 use crate::commands::args::is_word;
-use crate::gears::{registrations, unregister, Registration, Stats, Trigger};
+use crate::gears::{pause, registrations, unregister, Registration, Stats, Trigger};
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 
@@ -69,8 +69,12 @@ fn data(registration: &Registration) -> Reply {
         ("lastRunDurationMS", millis(last)),
         ("totalRunDurationMS", millis(total)),
         ("avgRunDurationMS", Reply::Double(total.as_secs_f64() * 1e3 / ended as f64)),
-        ("lastError", stats.last_error.clone().map_or(Reply::Null, Reply::Bulk)),
     ];
+    if matches!(registration.trigger, Trigger::Stream(_)) {
+        fields.push(("lastEstimatedLagMS", millis(stats.last_lag)));
+        fields.push(("avgEstimatedLagMS", Reply::Double(stats.total_lag.as_secs_f64() * 1e3 / ended as f64)));
+    }
+    fields.push(("lastError", stats.last_error.clone().map_or(Reply::Null, Reply::Bulk)));
     let names = |names: &Option<Vec<Vec<u8>>>| names.clone().map_or(Reply::Null, Reply::bulks);
     fields.push((
         "args",
@@ -79,13 +83,24 @@ fn data(registration: &Registration) -> Reply {
                 ("regex", Reply::bulk(keys.prefix.clone())),
                 ("eventTypes", names(&keys.events)),
                 ("keyTypes", names(&keys.types)),
-                ("hookCommands", Reply::Null),
+                ("hookCommands", names(&keys.commands)),
             ]),
-            Trigger::Command { name, in_order } => {
+            Trigger::Stream(stream) => flat([
+                ("batchSize", Reply::count(stream.batch as u64)),
+                ("durationMS", millis(stream.duration.unwrap_or_default())),
+                ("stream", Reply::bulk(stream.prefix.clone())),
+                ("trimStream", Reply::Int(i64::from(stream.trim))),
+                ("onFailedPolicy", Reply::bulk(stream.on_failure.name())),
+                ("retryInterval", Reply::count(stream.retry_after.as_secs())),
+            ]),
+            Trigger::Command { name, in_order } | Trigger::Hook { command: name, in_order, .. } => {
                 flat([("trigger", Reply::bulk(name.clone())), ("inorder", Reply::Int(i64::from(*in_order)))])
             }
         },
     ));
+    if matches!(registration.trigger, Trigger::Stream(_)) {
+        fields.push(("status", Reply::bulk(registration.stream_status().name())));
+    }
     Reply::Array(fields.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
 }
 
@@ -135,24 +150,28 @@ impl Command for Unregister {
     }
 }
 
-/// Pauses or goes on with registrations: refused, since events of keys and commands can't be caught up with.
+/// Pauses registrations or goes on with them: those of streams, since events of keys and commands can't be caught up with.
 fn each(invocation: &Invocation<'_>, what: &str) -> Outcome {
     let ids: Vec<&[u8]> = invocation.args().iter().copied().filter(|word| !is_word(word, "ABORTPENDING")).collect();
     if ids.is_empty() {
         return Outcome::Reply(Reply::error(format!("ERR no registration to {what}")));
     }
-    let missing = ids.iter().find(|id| find(id).is_none());
-    let refused = match (missing, ids.first().and_then(|id| find(id))) {
-        (Some(id), _) => {
+    let mut found = Vec::new();
+    for id in ids {
+        let Some(registration) = find(id) else {
             let (id, shard) = (String::from_utf8_lossy(id), crate::redis::node_id());
-            format!("Execution {id} does not exists on shard {shard}")
+            return Outcome::Reply(Reply::error(format!("Execution {id} does not exists on shard {shard}")));
+        };
+        if !matches!(registration.trigger, Trigger::Stream(_)) {
+            let reader = registration.reader();
+            return Outcome::Reply(Reply::error(format!("Reader {reader} does not support {what}")));
         }
-        (None, first) => {
-            let reader = first.map(|registration| registration.reader().to_owned()).unwrap_or_default();
-            format!("Reader {reader} does not support {what}")
-        }
-    };
-    Outcome::Reply(Reply::error(refused))
+        found.push(registration);
+    }
+    for registration in &found {
+        pause(&invocation.held, registration, what == "pause");
+    }
+    Outcome::Reply(Reply::ok())
 }
 
 pub(super) struct Pause;

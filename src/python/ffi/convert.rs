@@ -275,6 +275,9 @@ fn reply(attached: &Attached<'_>, value: &Object<'_>, path: &mut Vec<usize>) -> 
     let ptr = value.as_ptr();
     // SAFETY: attached; each accessor is used only after the check of the type. None of them runs Python code.
     unsafe {
+        if ptr == ffi::Py_Ellipsis() {
+            return Ok(Reply::Null);
+        }
         if ffi::PyUnicode_Check(ptr) != 0 {
             return Ok(text_reply(encode(attached, value)));
         }

@@ -208,6 +208,21 @@ fn execute<'a>(call: &Call<'a>) -> Outcome<'a> {
     }
 }
 
+fn call_next<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let arguments = (0..call.arguments.len()).map(|at| call.text(at)).collect::<Result<Vec<_>, _>>()?;
+    match call.ask(|host| host.call_next(arguments))? {
+        Ok(reply) => Ok(to_python(call.attached, &reply)?),
+        Err(text) => Err(Fault::Error(text)),
+    }
+}
+
+fn get_command<'a>(call: &Call<'a>) -> Outcome<'a> {
+    match call.ask(|host| host.command())? {
+        Some(words) => Ok(to_python(call.attached, &Reply::bulks(words))?),
+        None => Err(Fault::Error(b"Can not get command ctx".to_vec())),
+    }
+}
+
 fn enter_atomic<'a>(call: &Call<'a>) -> Outcome<'a> {
     let run = call.run()?;
     if run.in_atomic() {
@@ -511,6 +526,8 @@ macro_rules! functions {
 
 functions! {
     execute: "execute(command, *arguments): runs a command of the server.";
+    call_next: "call_next(*arguments): runs the command in whose place the execution stands.";
+    get_command: "get_command(): the command that the execution was started for, as a list.";
     enter_atomic: "enter_atomic(): takes the server's lock.";
     leave_atomic: "leave_atomic(*exception): gives it back.";
     holds_lock: "holds_lock(): whether this thread holds the server's lock.";

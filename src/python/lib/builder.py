@@ -236,6 +236,8 @@ class GearsBuilder:
         """Runs what was built at every event that the reader finds; returns the registration's id."""
         arg, options, known = registration.checked(self.reader, prefix, kwargs)
         plan = self._new_plan(arg, options, convertToStr, collect)
+        if "hook" in known:
+            plan.steps += (pipeline.Step("map", pipeline.nulls),)
         return _interlock.create_registration(
             plan, plan.shown_reader, self.description, plan.describe(), registration.described(self.reader, arg, known)
         )

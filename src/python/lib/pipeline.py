@@ -335,6 +335,15 @@ def outer_frames_removed(tb):
     return tb
 
 
+def nulls(value):
+    """A value as a reply, where None is null: by itself it would be the text of an unknown type."""
+    if value is None:
+        return ...
+    if type(value) is list and any(item is None or type(item) is list for item in value):
+        return [nulls(item) for item in value]
+    return value
+
+
 # --- readers: generators of batches -----------------------------------------------------------------
 
 

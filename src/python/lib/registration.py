@@ -8,6 +8,7 @@ COMMON = ("regex", "mode", "onRegistered", "onUnregistered")
 #: Those of one reader.
 OPTIONS = {
     "KeysReader": ("eventTypes", "keyTypes", "commands", "readValue", "noScan"),
+    "StreamReader": ("batch", "duration", "onFailedPolicy", "onFailedRetryInterval", "trimStream"),
     "CommandReader": ("trigger", "inorder", "hook", "keyprefix"),
 }
 
@@ -51,6 +52,8 @@ def checked(reader, prefix, options):
         raise error("execution mode must be a string")
     if mode not in MODES:
         raise error("unknown execution mode")
+    if mode == "sync" and reader == "StreamReader" and failure_policy(options) != "continue":
+        raise error("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
     callbacks = {}
     for name in ("onRegistered", "onUnregistered"):
         function = options.get(name)
@@ -72,28 +75,63 @@ def check_keys(options):
         if any(kind not in KEY_TYPES for kind in kinds):
             raise error("unknown key type")
         known["keyTypes"] = kinds
-    if texts(options, "commands", "command type"):
-        raise error("the option 'commands' is not available yet: command hooks come with a later version")
+    commands = texts(options, "commands", "command type")
+    if commands:
+        known["commands"] = [command.lower() for command in commands]
     known["readValue"] = flag(options, "readValue", True, "readValue is not boolean")
     known["noScan"] = flag(options, "noScan", False, "noScan is not boolean")
     return known
 
 
+def check_stream(options):
+    """The options of a StreamReader."""
+    batch = number(options, "batch", 1, "batch argument must be a number")
+    if batch < 1:
+        raise error(f"batch argument must be at least 1, not {batch}")
+    duration = number(options, "duration", 0, "duration argument must be a number")
+    retry = number(options, "onFailedRetryInterval", 1, "retryInterval argument must be a number", (int, float))
+    for name, value in (("duration", duration), ("retryInterval", retry)):
+        if not 0 <= value < 10**12:
+            raise error(f"{name} argument must be from 0 to 10^12, not {value}")
+    return {
+        "batch": batch,
+        "duration": duration,
+        "onFailedPolicy": failure_policy(options),
+        "retryMillis": int(retry * 1000),
+        "trimStream": flag(options, "trimStream", True, "pyTrimmStream argument must be a boolean"),
+    }
+
+
+def failure_policy(options):
+    """What a failure means, in lower case."""
+    policy = options.get("onFailedPolicy", "continue")
+    if not isinstance(policy, str):
+        raise error("onFailedPolicy must be a string (Continue/Abort/Retry)")
+    if policy.lower() not in ("continue", "abort", "retry"):
+        raise error("onFailedPolicy must be Continue/Abort/Retry")
+    return policy.lower()
+
+
 def check_command(options):
     """The options of a CommandReader."""
-    trigger = options.get("trigger")
-    if options.get("hook") is not None:
-        raise error("the option 'hook' is not available yet: command hooks come with a later version")
-    if options.get("keyprefix") is not None:
-        raise error("trigger argument can not be given with keyprefix or hook")
-    if trigger is None:
+    trigger, hook, prefix = (options.get(name) for name in ("trigger", "hook", "keyprefix"))
+    for name, value in (("trigger", trigger), ("keyprefix", prefix), ("hook", hook)):
+        if value is not None and not isinstance(value, str):
+            raise error(f"{name} argument is not string")
+    known = {"inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
+    if trigger is not None:
+        if hook is not None or prefix is not None:
+            raise error("trigger argument can not be given with keyprefix or hook")
+        return {"trigger": trigger, **known}
+    if hook is None:
         raise error("no trigger or hook argument was given")
-    if not isinstance(trigger, str):
-        raise error("trigger argument is not string")
-    return {"trigger": trigger, "inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
+    # Lists, since they may be missing.
+    if prefix is not None:
+        known["keyprefix"] = [prefix]
+    return {"hook": [hook.lower()], **known}
 
 
-CHECKS = {"KeysReader": check_keys, "CommandReader": check_command}
+CHECKS = {"KeysReader": check_keys, "StreamReader": check_stream, "CommandReader": check_command}
 
 
 def texts(options, name, one):
@@ -109,6 +147,14 @@ def texts(options, name, one):
     if not all(isinstance(value, str) for value in values):
         raise error(f"given {one} is not string")
     return values
+
+
+def number(options, name, default, refusal, kinds=int):
+    """A number."""
+    value = options.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise error(refusal)
+    return value
 
 
 def flag(options, name, default, refusal):

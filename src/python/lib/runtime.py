@@ -91,6 +91,10 @@ def flat_error(msg):
     raise GearsFlatError(msg)
 
 
+call_next = _interlock.call_next
+get_command = _interlock.get_command
+
+
 def isAsyncAllow():
     """Whether a step may return a coroutine or a future here."""
     return not loop.in_loop() and _interlock.may_wait()
@@ -100,7 +104,7 @@ def override_reply(*args):
     """Gives the client that started this execution another reply than its results."""
     if len(args) != 1:
         raise GearsError("override_reply takes one value")
-    _interlock.override_reply(args[0])
+    _interlock.override_reply(pipeline.nulls(args[0]))
 
 
 def setGearsSession(session):
@@ -123,9 +127,6 @@ def not_yet(name, what):
     return missing
 
 
-HOOKS = "command hooks"
-call_next = not_yet("call_next", HOOKS)
-get_command = not_yet("get_command", HOOKS)
 registerTE = not_yet("registerTE", "timers")
 gearsFuture = waiting.Future
 createFuture = loop.createFuture
