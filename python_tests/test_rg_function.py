@@ -289,7 +289,7 @@ REFUSED = [
     ("#!lua name=a\n", "ERR Engine 'lua' not found, expected python"),
     ("#!python\n", "ERR Library name was not given"),
     ("#!python name=a-b\n", "ERR Library names can only contain letters, numbers, or underscores"),
-    ("#!python name=a color=red\n", "ERR Invalid metadata value given: color=red, expected name, isolation"),
+    ("#!python name=a color=red\n", "ERR Invalid metadata value given: color=red, expected name, isolation, timeout, maxmemory or requirement"),
     ("#!python name=a isolation=none\n", "isolation=none, expected subinterpreter or shared"),
     ("#!python name=a timeout=soon\n", "timeout=soon, expected a number of milliseconds"),
     ("#!python name=a maxmemory=much\n", "maxmemory=much, expected a number of bytes"),

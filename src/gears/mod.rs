@@ -16,6 +16,7 @@ mod reader;
 mod registration;
 mod registrations;
 mod repeat;
+pub mod requirements;
 mod run;
 mod session;
 mod trigger;
@@ -25,7 +26,7 @@ pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
 pub use registration::{KeyTrigger, Mode, Registration, Stats, Trigger};
 pub use registrations::{registrations, Registrations};
-pub use run::{run_script, stuck, ScriptRequest};
+pub use run::{resize_pool, run_script, stuck, ScriptRequest};
 pub(crate) use session::is_valid_id;
 pub use session::{sessions, Origin, Session, Sessions};
 pub use trigger::trigger;
@@ -43,6 +44,9 @@ pub fn register(loader: &Loader) -> Result<(), String> {
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
     loader.aside::<functions::Functions>()?;
+    loader.large_aside::<requirements::Requirements>()?;
+    // First, for what the others restore needs them.
+    observe(requirements::on_server_event);
     observe(durable::on_server_event);
     observe(functions::on_server_event);
     observe(repeat::on_server_event);

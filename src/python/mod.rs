@@ -18,7 +18,7 @@ mod run;
 mod script;
 mod watch;
 
-pub use boot::{boot, BootOptions};
+pub use boot::{boot, executable, BootOptions};
 pub use ffi::RawAllocator;
 pub use interpreter::{Interpreter, InterpreterInfo, Isolation, Scope, State};
 pub use registry::{registry, Registry, RegistryStats, Want};

@@ -6,6 +6,8 @@
 
 use std::fmt;
 use std::mem::take;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::ffi::{self, Attached, Object, PyResult, Stored};
@@ -51,6 +53,8 @@ pub struct PlanOutcome {
 /// A script in its interpreter.
 pub struct Script {
     globals: Arc<Globals>,
+    /// A folder of packages that come before all others.
+    packages: Option<PathBuf>,
 }
 
 /// The namespace of a script: the script's own and its plans', whose functions look names up in it.
@@ -90,7 +94,7 @@ impl Plan {
 
     /// The script whose plan it is.
     pub fn script(&self) -> Script {
-        Script { globals: self.globals.clone() }
+        Script { globals: self.globals.clone(), packages: None }
     }
 
     /// The interpreter that it must run in.
@@ -119,7 +123,13 @@ impl Script {
     /// A script with fresh globals in `interpreter`.
     pub fn new(interpreter: Arc<Interpreter>) -> Self {
         let dict = Mutex::new(None);
-        Self { globals: Arc::new(Globals { interpreter, dict, runs: Mutex::new(Vec::new()) }) }
+        let globals = Arc::new(Globals { interpreter, dict, runs: Mutex::new(Vec::new()) });
+        Self { globals, packages: None }
+    }
+
+    /// The same, whose body finds modules in this folder first.
+    pub fn with_packages(self, packages: Option<PathBuf>) -> Self {
+        Self { packages, ..self }
     }
 
     /// The interpreter it runs in.
@@ -135,6 +145,9 @@ impl Script {
     pub fn exec(&self, run: Run, source: &[u8]) -> Result<Vec<Plan>, ScriptError> {
         let ((), plans) = self.perform(run, |attached, state| {
             state.set_body();
+            if let Some(packages) = &self.packages {
+                ffi::prefer_path(attached, packages.as_os_str().as_bytes())?;
+            }
             let globals = self.globals(attached)?;
             let core = self.interpreter().core();
             let code = match core.cached_code(attached, source) {

@@ -8,6 +8,7 @@ mod function;
 mod introspection;
 mod pyexecute;
 mod registrations;
+mod requirements;
 mod session;
 mod trigger;
 
@@ -40,6 +41,11 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     function::register(loader)?;
     loader.command::<fcall::FCall>()?;
     loader.command::<fcall::FCallReadOnly>()?;
+    loader.command::<requirements::Dump>()?;
+    loader.command::<requirements::Export>()?;
+    loader.command::<requirements::Import>()?;
+    loader.command::<requirements::Drop>()?;
+    loader.command::<requirements::Learn>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
     loader.command::<introspection::PyStats>()?;
