@@ -126,10 +126,14 @@ pub fn learn(held: &Held<'_>, old: &[u8], bytes: &[u8]) -> Result<(), String> {
 
 /// Follows what happens to the whole data set.
 pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
-    if event == ServerEvent::Loaded {
-        let loaded = std::mem::take(&mut *lock(&LOADING));
-        *lock(&BOOK) = loaded;
-        reconcile(held);
+    match event {
+        ServerEvent::Loaded => {
+            let loaded = std::mem::take(&mut *lock(&LOADING));
+            *lock(&BOOK) = loaded;
+            reconcile(held);
+        }
+        ServerEvent::NotLoaded => lock(&LOADING).clear(),
+        _ => {}
     }
 }
 

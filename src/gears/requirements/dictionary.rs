@@ -133,9 +133,13 @@ pub fn import(held: &Held<'_>, chunks: &[&[u8]]) -> Result<String, String> {
 
 /// Follows what happens to the whole data set.
 pub(in crate::gears) fn on_server_event(_held: &Held<'_>, event: ServerEvent) {
-    if event == ServerEvent::Loaded {
-        let loaded = std::mem::take(&mut *lock(&LOADING));
-        let _old = std::mem::replace(&mut *lock(&KNOWN), loaded);
+    match event {
+        ServerEvent::Loaded => {
+            let loaded = std::mem::take(&mut *lock(&LOADING));
+            let _old = std::mem::replace(&mut *lock(&KNOWN), loaded);
+        }
+        ServerEvent::NotLoaded => lock(&LOADING).clear(),
+        _ => {}
     }
 }
 
