@@ -22,4 +22,5 @@ pub use phonetic::phonetic_code;
 pub use stemmer::Stemmer;
 pub use stop_words::StopWords;
 pub use synonyms::Synonyms;
+pub use tokeniser::cut_from;
 pub use value::{geo_point, normalise_tag, number, tags, Point};

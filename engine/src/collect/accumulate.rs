@@ -5,6 +5,7 @@
 //! one after the other: over a stretch of documents each adds its values to an array, and then the array is
 //! read once.
 
+use super::gate::Gate;
 use super::prune::{Apart, Offer};
 use crate::cursor::term::TermCursor;
 use crate::cursor::window::{Window, WINDOW};
@@ -34,7 +35,7 @@ pub struct Sum<'c> {
     best: bool,
     /// No document is worth more, by [`Scoring::ceiling`]'s reckoning.
     ceiling: f64,
-    /// The values of a stretch of documents. All 0 between stretches.
+    /// The values of a stretch of documents, once there was one. All 0 between stretches.
     values: Vec<f64>,
 }
 
@@ -49,8 +50,7 @@ impl<'c> Sum<'c> {
     /// What a union of terms is worth: their sum, or the best of them.
     pub fn of_union(terms: Vec<TermCursor<'c>>, best: bool) -> Self {
         let heads = terms.iter().map(|term| term.doc()).collect();
-        let values = vec![0.0; STRETCH as usize];
-        Self { terms, heads, constants: Vec::new(), best, ceiling: f64::INFINITY, values }
+        Self { terms, heads, constants: Vec::new(), best, ceiling: f64::INFINITY, values: Vec::new() }
     }
 
     /// Whether adding all postings is cheaper than seeking each term for each of so many documents of a
@@ -65,7 +65,12 @@ impl<'c> Sum<'c> {
 impl Offer<'_, '_> {
     /// Offers all documents of a union of terms and says how many there are that the query sees. `tree`
     /// gives a cursor that knows how far apart a document's terms stand.
-    pub fn many_terms<'c>(&mut self, terms: Vec<TermCursor<'c>>, tree: impl FnOnce() -> BoxCursor<'c>) -> u64 {
+    pub fn many_terms<'c>(
+        &mut self,
+        terms: Vec<TermCursor<'c>>,
+        gate: &mut Gate<'_>,
+        tree: impl FnOnce() -> BoxCursor<'c>,
+    ) -> u64 {
         let mut sum = Sum::of_union(terms, self.scoring.best_branch());
         let mut apart = Apart::new(tree);
         let mut window = Window::default();
@@ -79,7 +84,7 @@ impl Offer<'_, '_> {
             let mut start = first / STRETCH * STRETCH;
             while start < window.end().min(self.visible.end()) {
                 self.gather(&mut sum, start, |docs| window.insert_all(docs));
-                self.read(&mut sum, start, &window, |doc| apart.proximity(doc));
+                self.read(&mut sum, start, &window, gate, |doc| apart.proximity(doc));
                 start += STRETCH;
             }
             self.visible.restrict(&mut window);
@@ -88,15 +93,20 @@ impl Offer<'_, '_> {
     }
 
     /// Offers the documents of a window, all of which match and are seen, and are worth a sum.
-    pub fn summed_window(&mut self, sum: &mut Sum<'_>, window: &Window, tree: &mut BoxCursor<'_>) {
+    pub fn summed_window(&mut self, sum: &mut Sum<'_>, window: &Window, tree: &mut BoxCursor<'_>, gate: &mut Gate<'_>) {
         if self.floor().is_some_and(|floor| sum.ceiling <= floor) {
             return;
         }
+        let mut proximity = |doc| if tree.seek(doc) == doc { tree.proximity() } else { 1.0 };
         let mut start = window.start();
         while start < window.end().min(self.visible.end()) {
-            self.gather(sum, start, |_| ());
-            self.read(sum, start, window, |doc| if tree.seek(doc) == doc { tree.proximity() } else { 1.0 });
-            sum.values.fill(0.0);
+            if sum.terms.is_empty() {
+                self.read(sum, start, window, gate, &mut proximity);
+            } else {
+                self.gather(sum, start, |_| ());
+                self.read(sum, start, window, gate, &mut proximity);
+                sum.values.fill(0.0);
+            }
             start += STRETCH;
         }
     }
@@ -105,6 +115,7 @@ impl Offer<'_, '_> {
     fn gather(&self, sum: &mut Sum<'_>, start: DocId, mut seen: impl FnMut(&[DocId])) {
         let end = start + STRETCH;
         let Sum { terms, heads, values, best, .. } = sum;
+        values.resize(STRETCH as usize, 0.0);
         for (term, head) in terms.iter_mut().zip(heads).filter(|(_, head)| **head < end) {
             let leaf = term.leaf();
             term.seek(start);
@@ -121,16 +132,28 @@ impl Offer<'_, '_> {
     }
 
     /// Offers the documents of a stretch, and takes their values.
-    fn read(&mut self, sum: &mut Sum<'_>, start: DocId, window: &Window, mut proximity: impl FnMut(DocId) -> f64) {
+    fn read(
+        &mut self,
+        sum: &mut Sum<'_>,
+        start: DocId,
+        window: &Window,
+        gate: &mut Gate<'_>,
+        mut proximity: impl FnMut(DocId) -> f64,
+    ) {
         let Sum { constants, values, .. } = sum;
         let mut least = self.least();
         window.for_each_in(start, start + STRETCH, |doc| {
-            let Some(value) = values.get_mut((doc - start) as usize) else { return };
+            // Without terms there is no value.
+            let value = values.get_mut((doc - start) as usize).map_or(0.0, std::mem::take);
+            if !gate.admits(doc) {
+                return;
+            }
             let scale = self.scale(doc);
-            let tree = std::mem::take(value) + constants.iter().map(|leaf| leaf.value(1, &scale)).sum::<f64>();
+            let tree = value + constants.iter().map(|leaf| leaf.value(1, &scale)).sum::<f64>();
             if self.scoring.result(&scale, tree, 1.0) > least {
                 self.offer_tree(doc, &scale, tree, || proximity(doc));
                 least = self.least();
+                gate.narrow(least);
             }
         });
     }

@@ -6,7 +6,7 @@ use crate::segment::visible::Visibility;
 
 /// Calls `visit` with window after window of the matches that a query sees, those without any left
 /// out.
-pub fn each_window(cursor: &mut BoxCursor<'_>, visible: &Visibility<'_>, mut visit: impl FnMut(&Window)) {
+pub fn each_window(cursor: &mut BoxCursor<'_>, visible: &Visibility<'_>, mut visit: impl FnMut(&mut Window)) {
     let mut window = Window::default();
     // At the end this is past everything.
     let mut start = cursor.doc() / WINDOW * WINDOW;
@@ -14,7 +14,7 @@ pub fn each_window(cursor: &mut BoxCursor<'_>, visible: &Visibility<'_>, mut vis
         window.reset(start);
         cursor.fill(&mut window);
         visible.restrict(&mut window);
-        visit(&window);
+        visit(&mut window);
         start = start.saturating_add(WINDOW);
     }
 }

@@ -8,6 +8,7 @@
 
 pub mod accumulate;
 pub mod count;
+pub mod gate;
 pub mod prune;
 pub mod search;
 pub mod sort;

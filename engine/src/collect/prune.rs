@@ -1,12 +1,13 @@
 //! How are the best documents found without looking at all that match?
 //!
-//! Blocks of postings know bounds of what their documents are worth. Once there are enough good
-//! documents, a stretch whose bound is not above the worst of them is passed over: for a single
-//! term block by block, for unions of terms by MaxScore (terms that cannot make a document good
-//! enough by themselves do not lead), for other trees by the bound of the whole tree.
+//! Once there are enough good documents, all others need to be is not better than the worst of them. One number
+//! of a document may say so ([`super::gate`]). Blocks of postings know bounds of what their documents are worth: a
+//! stretch is passed over for a single term block by block, for other trees by the bound of the whole tree. In
+//! unions of terms, those that cannot make a document good enough by themselves do not lead (MaxScore).
 //!
 //! The outcome is exactly that of looking at all of them; `engine/tests` says so for every operator.
 
+use super::gate::Gate;
 use super::topk::{ordered, unordered, TopK};
 use crate::cursor::term::TermCursor;
 use crate::cursor::window::Window;
@@ -57,14 +58,18 @@ impl Offer<'_, '_> {
     }
 
     /// Offers every document of a segment.
-    pub fn all(&mut self, leaf: &Leaf) {
+    pub fn all(&mut self, leaf: &Leaf, gate: &mut Gate<'_>) {
         let mut least = self.least();
         for doc in 0..self.visible.end() {
+            if !gate.admits(doc) {
+                continue;
+            }
             let scale = self.scale(doc);
             let score = self.scoring.result(&scale, leaf.value(1, &scale), 1.0);
             if score > least && self.visible.contains(doc) {
                 self.offer(doc, score);
                 least = self.least();
+                gate.narrow(least);
             }
         }
     }
@@ -97,7 +102,7 @@ impl Offer<'_, '_> {
     }
 
     /// Offers all documents of one term.
-    pub fn one_term(&mut self, cursor: &mut TermCursor<'_>) {
+    pub fn one_term(&mut self, cursor: &mut TermCursor<'_>, gate: &mut Gate<'_>) {
         let leaf = cursor.leaf();
         while cursor.doc() != END && cursor.doc() < self.visible.end() {
             if let Some(floor) = self.floor() {
@@ -105,14 +110,18 @@ impl Offer<'_, '_> {
                     break;
                 }
             }
-            let (docs, freqs) = cursor.rest_of_block();
             let mut least = self.least();
-            for (&doc, &freq) in docs.iter().zip(freqs) {
-                let scale = self.scale(doc);
-                let score = self.scoring.result(&scale, leaf.value(freq, &scale), 1.0);
-                if score > least && self.visible.contains(doc) {
-                    self.offer(doc, score);
-                    least = self.least();
+            gate.narrow(least);
+            // Most blocks have no document that may be good enough, and then need no frequencies.
+            if cursor.docs_of_block().iter().any(|&doc| gate.admits(doc)) {
+                let (docs, freqs) = cursor.rest_of_block();
+                for (&doc, &freq) in docs.iter().zip(freqs).filter(|(&doc, _)| gate.admits(doc)) {
+                    let scale = self.scale(doc);
+                    let score = self.scoring.result(&scale, leaf.value(freq, &scale), 1.0);
+                    if score > least && self.visible.contains(doc) {
+                        self.offer(doc, score);
+                        least = self.least();
+                    }
                 }
             }
             cursor.next_block();
@@ -120,10 +129,13 @@ impl Offer<'_, '_> {
     }
 
     /// Offers the documents of a window, all of which a tree has and the query sees.
-    pub fn window(&mut self, cursor: &mut BoxCursor<'_>, window: &Window) {
+    pub fn window(&mut self, cursor: &mut BoxCursor<'_>, window: &Window, gate: &mut Gate<'_>) {
         // Up to `known` the tree's bound is known, and above the floor or not.
         let (mut known, mut good) = (None, true);
         window.for_each(|doc| {
+            if !gate.admits(doc) {
+                return;
+            }
             if known.is_none_or(|known| doc > known) {
                 good = true;
                 if let Some(floor) = self.floor() {
@@ -134,27 +146,9 @@ impl Offer<'_, '_> {
             }
             if good && cursor.seek(doc) == doc {
                 self.offer_current(cursor);
+                gate.narrow(self.least());
             }
         });
-    }
-
-    /// Offers all documents of a union of terms, whose values add up. `tree` gives a cursor that knows how
-    /// far apart a document's terms stand.
-    pub fn any_term<'c>(&mut self, cursors: Vec<TermCursor<'c>>, tree: impl FnOnce() -> BoxCursor<'c>) {
-        let mut union = MaxScore::new(cursors);
-        let mut apart = Apart::new(tree);
-        let outer = self.outer();
-        loop {
-            let floor = self.floor();
-            let doc = union.lead(floor);
-            if doc >= self.visible.end() {
-                break;
-            }
-            let scale = self.scale(doc);
-            if let Some(tree) = union.value(doc, &scale, scale.outer / scale.norm / outer, floor) {
-                self.offer_tree(doc, &scale, tree, || apart.proximity(doc));
-            }
-        }
     }
 }
 
@@ -184,96 +178,44 @@ impl<'c, F: FnOnce() -> BoxCursor<'c>> Apart<'c, F> {
     }
 }
 
-/// Terms of a union up to which the bounds of blocks are asked for: with more of them the stretches
-/// that all blocks have in common are too short to be worth it.
-const BLOCKWISE: usize = 8;
-
-/// A union of terms of which some lead and others only follow.
-struct MaxScore<'a> {
+/// The terms of a union by what they can give: a document that only has weak ones is not good enough, once there are
+/// enough good ones.
+pub struct Leaders<'a> {
     /// Those that can give least first.
     cursors: Vec<TermCursor<'a>>,
-    /// For each cursor, its place in the query.
-    places: Vec<usize>,
     /// `sums[i]` is what the first i can give together.
     sums: Vec<f64>,
     /// Those before it cannot make a document good enough by themselves.
     leading: usize,
-    /// Up to this document the blocks of all together may give enough.
-    hopeful_to: Option<DocId>,
-    /// What each gives for the current document, by place in the query: added up in that order, so
-    /// that a sum does not depend on which of them led.
-    values: Vec<f64>,
+    scratch: Window,
 }
 
-impl<'a> MaxScore<'a> {
-    fn new(cursors: Vec<TermCursor<'a>>) -> Self {
-        let mut ranked: Vec<(f64, usize, TermCursor<'a>)> =
-            cursors.into_iter().enumerate().map(|(place, cursor)| (cursor.list_bound(), place, cursor)).collect();
+impl<'a> Leaders<'a> {
+    /// The leaders of a union of these terms, whose values add up.
+    pub fn new(cursors: Vec<TermCursor<'a>>) -> Self {
+        let mut ranked: Vec<(f64, TermCursor<'a>)> =
+            cursors.into_iter().map(|cursor| (cursor.list_bound(), cursor)).collect();
         ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
         let mut sums = vec![0.0];
-        for (bound, ..) in &ranked {
+        for (bound, _) in &ranked {
             sums.push(sums[sums.len() - 1] + bound);
         }
-        let values = vec![0.0; ranked.len()];
-        let (places, cursors) = ranked.into_iter().map(|(_, place, cursor)| (place, cursor)).unzip();
-        Self { cursors, places, sums, leading: 0, hopeful_to: None, values }
+        let cursors = ranked.into_iter().map(|(_, cursor)| cursor).collect();
+        Self { cursors, sums, leading: 0, scratch: Window::default() }
     }
 
-    /// The next document that may be good enough, or [`END`].
-    fn lead(&mut self, floor: Option<f64>) -> DocId {
-        if let Some(floor) = floor {
-            while self.leading < self.cursors.len() && self.sums[self.leading + 1] <= floor {
-                self.leading += 1;
-            }
+    /// Keeps of a window the documents that may be worth more than the floor. Windows come in order.
+    pub fn narrow(&mut self, window: &mut Window, floor: f64) {
+        while self.leading < self.cursors.len() && self.sums[self.leading + 1] <= floor {
+            self.leading += 1;
         }
-        loop {
-            let doc = self.cursors[self.leading..].iter().map(Cursor::doc).min().unwrap_or(END);
-            let Some(floor) = floor.filter(|_| self.cursors.len() <= BLOCKWISE) else { return doc };
-            if doc == END || self.hopeful_to.is_some_and(|hopeful_to| doc <= hopeful_to) {
-                return doc;
-            }
-            let (mut bound, mut up_to) = (0.0, END - 1);
-            for cursor in &mut self.cursors {
-                let part = cursor.bound(doc);
-                bound += part.score;
-                up_to = up_to.min(part.up_to);
-            }
-            if bound > floor {
-                self.hopeful_to = Some(up_to);
-                return doc;
-            }
-            for cursor in &mut self.cursors[self.leading..] {
-                cursor.seek(up_to + 1);
-            }
+        if self.leading == 0 {
+            return;
         }
-    }
-
-    /// What a document is worth, and the leaders move past it. `None` when it turns out that it is
-    /// not good enough; `outer` is the share of a tree's ceiling that this document gets.
-    fn value(&mut self, doc: DocId, scale: &Scale, outer: f64, floor: Option<f64>) -> Option<f64> {
-        self.values.fill(0.0);
-        let mut reached = 0.0;
-        for at in self.leading..self.cursors.len() {
-            let cursor = &mut self.cursors[at];
-            if cursor.doc() == doc {
-                let value = cursor.score(scale);
-                self.values[self.places[at]] = value;
-                reached += value;
-                cursor.next();
-            }
+        self.scratch.reset(window.start());
+        for cursor in &mut self.cursors[self.leading..] {
+            cursor.fill(&mut self.scratch);
         }
-        // Followers are asked from the strongest down, until the rest cannot matter.
-        for at in (0..self.leading).rev() {
-            if floor.is_some_and(|floor| reached * outer * (1.0 + 1e-9) + self.sums[at + 1] <= floor) {
-                return None;
-            }
-            let cursor = &mut self.cursors[at];
-            if cursor.seek(doc) == doc {
-                let value = cursor.score(scale);
-                self.values[self.places[at]] = value;
-                reached += value;
-            }
-        }
-        Some(self.values.iter().sum())
+        window.intersect(&self.scratch);
     }
 }

@@ -2,7 +2,8 @@
 
 use super::accumulate::MANY;
 use super::count::{count, each_window};
-use super::prune::Offer;
+use super::gate::Gate;
+use super::prune::{Leaders, Offer};
 use super::sort::{arrange, by_number, by_text, SortBy};
 use super::topk::{ordered, unordered, Ties, TopK};
 use crate::columns::SortValue;
@@ -158,7 +159,8 @@ impl<'a> Run<'a, '_> {
             let segment = self.snapshot.segment(number);
             let mut offer = Offer { segment, number, visible: &visible, scoring: self.scoring, top: &mut top };
             if let Some(terms) = prepared.term_cursors(number).filter(|_| many) {
-                total += offer.many_terms(terms, || prepared.cursor_for_matches(number));
+                let mut gate = Gate::new(segment, self.scoring, prepared.peaks(number));
+                total += offer.many_terms(terms, &mut gate, || prepared.cursor_for_matches(number));
                 continue;
             }
             let mut cursor = prepared.cursor(number);
@@ -191,26 +193,32 @@ impl<'a> Run<'a, '_> {
         cursor: &mut BoxCursor<'a>,
         offer: &mut Offer<'a, '_>,
     ) -> u64 {
+        let mut gate = Gate::new(offer.segment, self.scoring, prepared.peaks(number));
+        gate.narrow(offer.least());
         if let Some(leaf) = prepared.all() {
-            offer.all(&leaf);
+            offer.all(&leaf, &mut gate);
         } else if let Some(mut term) = prepared.term_cursor(number) {
-            offer.one_term(&mut term);
-        } else if let Some(terms) = prepared.term_cursors(number).filter(|_| !self.scoring.best_branch()) {
-            offer.any_term(terms, || prepared.cursor_for_matches(number));
+            offer.one_term(&mut term, &mut gate);
         } else {
             // One tree counts, a second one looks at what the first has found.
             let mut total = 0;
             let mut second = prepared.cursor_for_matches(number);
             let mut sum = prepared.sum(number);
+            let terms = prepared.term_cursors(number).filter(|_| !self.scoring.best_branch());
+            let mut leaders = terms.map(Leaders::new);
             let documents = offer.segment.len();
             each_window(cursor, offer.visible, |window| {
-                let matches = window.count();
-                total += matches;
+                total += window.count();
+                if let Some(floor) = offer.floor() {
+                    leaders.iter_mut().for_each(|leaders| leaders.narrow(window, floor));
+                    gate.narrow(offer.least());
+                    window.retain(|doc| gate.admits(doc));
+                }
                 match &mut sum {
-                    Some(sum) if sum.is_cheaper_for(matches, documents) => {
-                        offer.summed_window(sum, window, &mut second)
+                    Some(sum) if sum.is_cheaper_for(window.count(), documents) => {
+                        offer.summed_window(sum, window, &mut second, &mut gate)
                     }
-                    _ => offer.window(&mut second, window),
+                    _ => offer.window(&mut second, window, &mut gate),
                 }
             });
             return total;

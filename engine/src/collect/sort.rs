@@ -6,8 +6,10 @@
 
 use super::count::each_window;
 use super::topk::{ordered, Ties, TopK};
+use crate::columns::numeric::NumericColumn;
 use crate::columns::sort::NO_RANK;
 use crate::columns::SortValue;
+use crate::cursor::window::each_bit;
 use crate::cursor::BoxCursor;
 use crate::schema::FieldId;
 use crate::segment::visible::Visibility;
@@ -65,27 +67,63 @@ pub fn by_number(
     visible: &Visibility<'_>,
     top: &mut TopK,
 ) -> u64 {
+    let mut matches = vec![0u64; (segment.len() as usize).div_ceil(64)];
     let mut total = 0;
-    let column = match segment {
-        Segment::Sealed(sealed) => Some(sealed.columns().numeric(sort.field)),
-        Segment::Live(_) => None,
-    };
     each_window(cursor, visible, |window| {
         total += window.count();
-        let mut threshold = top.threshold();
-        window.for_each(|doc| {
-            let value = match column {
-                Some(column) => column.map_or(f64::NAN, |column| column.value(doc)),
-                None => segment.number(sort.field, doc),
-            };
-            let key = sort.number_key(value);
-            if threshold.is_none_or(|threshold| key >= threshold) {
-                top.offer(key, number, doc);
-                threshold = top.threshold();
-            }
-        });
+        window.copy_to(&mut matches);
+    });
+    let column = match segment {
+        Segment::Sealed(sealed) => sealed.columns().numeric(sort.field),
+        Segment::Live(_) => None,
+    };
+    if let Some(first) = column.and_then(|column| first_in_order(sort, column, &matches, total, top)) {
+        first.into_iter().for_each(|(key, doc)| top.offer(key, number, doc));
+        return total;
+    }
+    let mut threshold = top.threshold();
+    each_bit(&matches, |doc| {
+        let value = column.map_or_else(|| segment.number(sort.field, doc), |column| column.value(doc));
+        let key = sort.number_key(value);
+        if threshold.is_none_or(|threshold| key >= threshold) {
+            top.offer(key, number, doc);
+            threshold = top.threshold();
+        }
     });
     total
+}
+
+/// The first matches along a column's order, as many as may be wanted; `None` where looking at all matches is less work.
+fn first_in_order(
+    sort: SortBy,
+    column: &NumericColumn,
+    matches: &[u64],
+    total: u64,
+    top: &TopK,
+) -> Option<Vec<(u64, DocId)>> {
+    // Along the order a document costs about as much as a match does: if all goes as expected, this is less.
+    let expected = top.wanted() as u64 * column.order().len() as u64 / total.max(1);
+    if expected > total / 4 {
+        return None;
+    }
+    let mut first: Vec<(u64, DocId)> = Vec::new();
+    for at in 0..column.order().len().min(total as usize) {
+        let at = if sort.descending { column.order().len() - 1 - at } else { at };
+        let doc = column.order()[at];
+        if matches[doc as usize / 64] >> (doc % 64) & 1 == 0 {
+            continue;
+        }
+        let key = sort.number_key(column.value(doc));
+        // Zeros of both signs are equal, but stand apart in the order.
+        let is_tie = first.last().is_some_and(|&(last, _)| last == key && key == sort.number_key(0.0));
+        let is_late = first.len() >= top.wanted() || top.threshold().is_some_and(|threshold| key < threshold);
+        if is_late && !is_tie {
+            return Some(first);
+        }
+        first.push((key, doc));
+    }
+    // All that have a value were passed, or it went worse than expected.
+    None
 }
 
 /// A document with its text.

@@ -39,6 +39,11 @@ impl TopK {
         Self { k, ties, heap: BinaryHeap::with_capacity(k.min(1024)) }
     }
 
+    /// How many documents are to be kept.
+    pub fn wanted(&self) -> usize {
+        self.k
+    }
+
     /// The key that a document must exceed to be kept for sure, once there are enough. Documents
     /// come in order of place, so with [`Ties::First`] one that only equals it is not kept.
     pub fn threshold(&self) -> Option<u64> {

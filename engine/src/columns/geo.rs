@@ -2,9 +2,10 @@
 //!
 //! A point is kept as two numbers of 32 bits (about a centimetre at the equator) whose bits
 //! alternate: its place on a Z-order curve. A square of the curve's grid is one run of places, so a
-//! circle becomes a few runs that cover its bounding box, and each candidate's distance is
-//! calculated. Distances are great circles on a sphere of the radius that Redis's GEO commands use.
+//! circle becomes a few runs that cover its bounding box. The distance of a candidate is calculated unless its whole
+//! square is in the circle. Distances are great circles on a sphere of the radius that Redis's GEO commands use.
 
+use super::Run;
 use crate::limits::{MAX_LATITUDE, MAX_LONGITUDE};
 use crate::segment::DocId;
 
@@ -134,8 +135,22 @@ impl Circle {
         }
     }
 
-    /// Runs of places, in order, that hold every point of the circle and some more.
-    fn cover(&self) -> Vec<(u64, u64)> {
+    /// Whether a whole square of side 2^`bits` is inside; it may be although this says no.
+    fn holds(&self, (x, y): (u32, u32), bits: u32) -> bool {
+        // A side is then at most a quarter of a parallel. Within half an eighth of the globe, which is as far as
+        // estimates reach, no point of such a square is farther away than its farthest corner.
+        let side = 1u64 << bits;
+        bits <= 30
+            && [(0, 0), (side, 0), (0, side), (side, side)].into_iter().all(|(right, up)| {
+                let longitude = (u64::from(x) + right) as f64 / SPAN * 360.0 - 180.0;
+                let latitude = (u64::from(y) + up) as f64 / SPAN * 180.0 - 90.0;
+                self.estimate((longitude, latitude)) == Some(true)
+            })
+    }
+
+    /// Runs of places, in order, that hold every point of the circle and some more; and whether all of a run is in the
+    /// circle.
+    fn cover(&self) -> Vec<(u64, u64, bool)> {
         if self.limit < 0.0 {
             return Vec::new();
         }
@@ -166,43 +181,49 @@ impl Circle {
             let size = (high_x - low_x).max(high_y - low_y).max(1);
             // Squares of an eighth of the box: their excess is small and their number is.
             let smallest = (32 - size.leading_zeros()).saturating_sub(3);
-            cover_square(&mut runs, (0, 0), 32, smallest, (low_x, high_x), (low_y, high_y));
+            self.cover_square(&mut runs, (0, 0), 32, smallest, (low_x, high_x), (low_y, high_y));
         }
         runs.sort_unstable();
-        let mut merged: Vec<(u64, u64)> = Vec::new();
-        for (start, end) in runs {
+        let mut merged: Vec<(u64, u64, bool)> = Vec::new();
+        for (start, end, certain) in runs {
             match merged.last_mut() {
-                Some(last) if start <= last.1.saturating_add(1) => last.1 = last.1.max(end),
-                _ => merged.push((start, end)),
+                // Both boxes of a circle across the date line may have come to the same square.
+                Some(last) if start <= last.1 => {
+                    last.1 = last.1.max(end);
+                    last.2 &= certain;
+                }
+                Some(last) if start == last.1 + 1 && last.2 == certain => last.1 = end,
+                _ => merged.push((start, end, certain)),
             }
         }
         merged
     }
-}
 
-/// Adds the runs of a square of side 2^`bits` at `corner` as far as it touches the box. The runs
-/// include their ends.
-fn cover_square(
-    runs: &mut Vec<(u64, u64)>,
-    corner: (u32, u32),
-    bits: u32,
-    smallest: u32,
-    xs: (u32, u32),
-    ys: (u32, u32),
-) {
-    let side = ((1u64 << bits) - 1) as u32;
-    let (end_x, end_y) = (corner.0 + side, corner.1 + side);
-    if end_x < xs.0 || corner.0 > xs.1 || end_y < ys.0 || corner.1 > ys.1 {
-        return;
-    }
-    let inside = xs.0 <= corner.0 && end_x <= xs.1 && ys.0 <= corner.1 && end_y <= ys.1;
-    if inside || bits <= smallest {
-        runs.push((interleave(corner.0, corner.1), interleave(end_x, end_y)));
-        return;
-    }
-    let half = 1u32 << (bits - 1);
-    for (dx, dy) in [(0, 0), (half, 0), (0, half), (half, half)] {
-        cover_square(runs, (corner.0 + dx, corner.1 + dy), bits - 1, smallest, xs, ys);
+    /// Adds the runs of a square of side 2^`bits` at `corner` as far as it touches the box. The runs
+    /// include their ends.
+    fn cover_square(
+        &self,
+        runs: &mut Vec<(u64, u64, bool)>,
+        corner: (u32, u32),
+        bits: u32,
+        smallest: u32,
+        xs: (u32, u32),
+        ys: (u32, u32),
+    ) {
+        let side = ((1u64 << bits) - 1) as u32;
+        let (end_x, end_y) = (corner.0 + side, corner.1 + side);
+        if end_x < xs.0 || corner.0 > xs.1 || end_y < ys.0 || corner.1 > ys.1 {
+            return;
+        }
+        let certain = self.holds(corner, bits);
+        if certain || bits <= smallest {
+            runs.push((interleave(corner.0, corner.1), interleave(end_x, end_y), certain));
+            return;
+        }
+        let half = 1u32 << (bits - 1);
+        for (dx, dy) in [(0, 0), (half, 0), (0, half), (half, half)] {
+            self.cover_square(runs, (corner.0 + dx, corner.1 + dy), bits - 1, smallest, xs, ys);
+        }
     }
 }
 
@@ -229,13 +250,13 @@ impl GeoColumn {
     }
 
     /// Runs of documents that may be in the circle, and contain all that are.
-    pub fn candidates(&self, circle: &Circle) -> Vec<&[DocId]> {
+    pub fn candidates(&self, circle: &Circle) -> Vec<Run<'_>> {
         let place = |code: u64| self.order.partition_point(|&doc| self.codes[doc as usize] < code);
-        let runs = circle.cover().into_iter().map(|(start, end)| {
+        let runs = circle.cover().into_iter().map(|(start, end, certain)| {
             let (start, end) = (place(start), if end == u64::MAX { self.order.len() } else { place(end + 1) });
-            &self.order[start..end]
+            Run { docs: &self.order[start..end], certain }
         });
-        runs.filter(|run| !run.is_empty()).collect()
+        runs.filter(|run| !run.docs.is_empty()).collect()
     }
 
     /// Bytes held.
@@ -267,12 +288,11 @@ mod tests {
             let codes: Vec<u64> = points.iter().map(|&(x, y)| encode(x, y)).collect();
             let column = GeoColumn::new(codes.clone());
             let circle = Circle::new(centre.0, centre.1, radius);
-            let mut found: Vec<DocId> = column
-                .candidates(&circle)
-                .concat()
-                .into_iter()
-                .filter(|&doc| circle.contains(column.code(doc)))
-                .collect();
+            let matching = |run: Run<'_>| -> Vec<DocId> {
+                let matches = |&doc: &DocId| run.certain || circle.contains(column.code(doc));
+                run.docs.iter().copied().filter(matches).collect()
+            };
+            let mut found: Vec<DocId> = column.candidates(&circle).into_iter().flat_map(matching).collect();
             found.sort_unstable();
             let expected: Vec<DocId> = (0..points.len() as DocId)
                 .filter(|&doc| circle.contains(codes[doc as usize]))
@@ -300,6 +320,29 @@ mod tests {
                 let circle = Circle::new(centre.0, centre.1, radius);
                 if let Some(inside) = circle.estimate(there) {
                     prop_assert_eq!(inside, haversine(centre, there) <= circle.limit);
+                }
+            }
+        }
+
+        #[test]
+        fn squares_that_are_held_are_inside(
+            centre in point(),
+            radius in prop_oneof![1.0..3000.0f64, 0.0..2e6f64, 0.0..2.1e7f64],
+            (x, y) in (-1.2..1.2f64, -1.2..1.2f64),
+            bits in 0u32..32,
+            inner in vec((0.0..1.0f64, 0.0..1.0f64), 20),
+        ) {
+            let circle = Circle::new(centre.0, centre.1, radius);
+            let degrees = (radius / EARTH_RADIUS).to_degrees();
+            let near = encode(centre.0 + x * degrees, centre.1 + y * degrees);
+            let mask = !(((1u64 << bits) - 1) as u32);
+            let corner = (compact(near) & mask, compact(near >> 1) & mask);
+            if circle.holds(corner, bits) {
+                for (dx, dy) in inner {
+                    let within = |share: f64| (share * ((1u64 << bits) - 1) as f64) as u32;
+                    let code = interleave(corner.0 + within(dx), corner.1 + within(dy));
+                    prop_assert!(circle.contains(code));
+                    prop_assert!(distance(centre, decode(code)) <= radius * (1.0 + 1e-9));
                 }
             }
         }

@@ -10,6 +10,7 @@ pub mod numeric;
 pub mod sort;
 
 use crate::schema::FieldId;
+use crate::segment::DocId;
 use geo::GeoColumn;
 use numeric::NumericColumn;
 use sort::SortColumn;
@@ -21,6 +22,15 @@ pub enum SortValue {
     Number(f64),
     /// Of any other; compared byte by byte.
     Text(Box<[u8]>),
+}
+
+/// Documents that stand together in an order by value.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// They.
+    pub docs: &'a [DocId],
+    /// Whether all of them have what was asked for, and not only may.
+    pub certain: bool,
 }
 
 /// The columns of a sealed segment. A field that no document has a value for has none.

@@ -19,8 +19,8 @@ use super::union::Union;
 use super::BoxCursor;
 use crate::collect::accumulate::Sum;
 use crate::index::Snapshot;
+use crate::score::gauge::Peak;
 use crate::score::{Leaf, Scoring};
-use crate::segment::DocId;
 use std::sync::Arc;
 
 /// A query bound to a snapshot.
@@ -89,6 +89,36 @@ impl<'a> Prepared<'a> {
         Some(Sum::of(terms, constants, self.scoring))
     }
 
+    /// The leaves that may add up to what a document of a segment is worth, each where it is worth most.
+    pub fn peaks(&self, segment: usize) -> Vec<Peak> {
+        let mut peaks = Vec::new();
+        self.add_peaks(&self.root, segment, 1.0, &mut peaks);
+        peaks
+    }
+
+    fn add_peaks(&self, bound: &Bound<'a>, segment: usize, factor: f64, peaks: &mut Vec<Peak>) {
+        match bound {
+            Bound::All(leaf) | Bound::Filter(_, leaf) | Bound::Ids(_, leaf) => {
+                peaks.push(Peak { leaf: *leaf, freq: 1, factor });
+            }
+            Bound::Term(term) => {
+                let list = term.lists.get(segment).and_then(Option::as_ref);
+                peaks.extend(list.map(|list| Peak { leaf: term.leaf, freq: list.max_freq(), factor }));
+            }
+            Bound::Intersect { required, optional, weight, .. } => {
+                required
+                    .iter()
+                    .chain(optional)
+                    .for_each(|child| self.add_peaks(child, segment, factor * weight, peaks));
+            }
+            Bound::Union { children, weight, .. } => {
+                children.iter().for_each(|child| self.add_peaks(child, segment, factor * weight, peaks));
+            }
+            Bound::Optional(child) => self.add_peaks(child, segment, factor, peaks),
+            Bound::Empty | Bound::Not(_) => {}
+        }
+    }
+
     /// What each document is worth when the whole query is `*`.
     pub fn all(&self) -> Option<Leaf> {
         match &self.root {
@@ -140,7 +170,7 @@ impl<'a> Prepared<'a> {
             Bound::Union { children, .. } => children.iter().map(|child| self.cost(child, segment)).sum(),
             Bound::Filter(predicate, _) => predicate
                 .candidates(self.snapshot.segment(segment))
-                .map_or(all, |runs| runs.iter().map(|run| run.len() as u64).sum()),
+                .map_or(all, |runs| runs.iter().map(|run| run.docs.len() as u64).sum()),
             Bound::Ids(places, _) => of_segment(places, segment).len() as u64,
         }
     }
@@ -218,17 +248,13 @@ impl<'a> Prepared<'a> {
         let documents = u64::from(segment.len());
         let looking = |cost| Box::new(Filter::looking(segment, predicate, cost, leaf, scoring, budget));
         let Some(runs) = predicate.candidates(segment) else { return looking(documents) };
-        let matches: u64 = runs.iter().map(|run| run.len() as u64).sum();
-        if lead < matches / 2 || (matches > documents / 4 && !predicate.is_approximate()) {
+        let matches: u64 = runs.iter().map(|run| run.docs.len() as u64).sum();
+        if lead < matches / 2 || (matches > documents / 4 && matches!(predicate, Predicate::Range(..))) {
             return looking(matches);
         }
         // A list costs its sorting, bits cost a 64th of the segment.
         if matches <= documents / 512 {
-            let mut ids: Vec<DocId> = runs.concat();
-            if predicate.is_approximate() {
-                ids.retain(|&doc| predicate.matches(segment, doc));
-            }
-            return Box::new(Ids::new(ids, leaf, scoring));
+            return Box::new(Filter::listed(segment, predicate, &runs, leaf, scoring, budget));
         }
         Box::new(Filter::gathered(segment, predicate, &runs, leaf, scoring, budget))
     }

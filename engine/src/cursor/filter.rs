@@ -5,10 +5,12 @@
 //! rare term only a few documents are looked at; alone, a range of few documents is a short list.
 
 use super::budget::Budget;
+use super::ids::Ids;
 use super::window::Window;
 use super::{Bound, Cursor};
 use crate::columns::geo::Circle;
 use crate::columns::numeric::NumericRange;
+use crate::columns::Run;
 use crate::schema::FieldId;
 use crate::score::explain::Explanation;
 use crate::score::{Leaf, Scale, Scoring};
@@ -34,11 +36,12 @@ impl Predicate {
     }
 
     /// Runs of documents that hold every match; `None` when only looking at each can tell.
-    pub fn candidates<'s>(&self, segment: &'s Segment) -> Option<Vec<&'s [DocId]>> {
+    pub fn candidates<'s>(&self, segment: &'s Segment) -> Option<Vec<Run<'s>>> {
         let Segment::Sealed(sealed) = segment else { return None };
         Some(match self {
             Self::Range(field, range) => {
-                sealed.columns().numeric(*field).map(|column| column.in_range(range)).into_iter().collect()
+                let column = sealed.columns().numeric(*field);
+                column.map(|column| Run { docs: column.in_range(range), certain: true }).into_iter().collect()
             }
             Self::Circle(field, circle) => {
                 sealed.columns().geo(*field).map(|column| column.candidates(circle)).unwrap_or_default()
@@ -46,9 +49,20 @@ impl Predicate {
         })
     }
 
-    /// Whether candidates may fail to match.
-    pub fn is_approximate(&self) -> bool {
-        matches!(self, Self::Circle(..))
+    /// The documents of these runs that match, part by part, until the budget is used up.
+    fn each_match(&self, segment: &Segment, runs: &[Run<'_>], budget: &Budget<'_>, mut visit: impl FnMut(DocId)) {
+        for run in runs {
+            for part in run.docs.chunks(1024) {
+                if budget.spend(part.len() as u32) {
+                    return;
+                }
+                if run.certain {
+                    part.iter().for_each(|&doc| visit(doc));
+                } else {
+                    part.iter().filter(|&&doc| self.matches(segment, doc)).for_each(|&doc| visit(doc));
+                }
+            }
+        }
     }
 }
 
@@ -79,28 +93,35 @@ impl<'a> Filter<'a> {
         Self::new(segment, predicate, None, cost, leaf, scoring, budget)
     }
 
-    /// A cursor over gathered candidates.
+    /// A cursor over the few of these candidates that match.
+    pub fn listed(
+        segment: &'a Segment,
+        predicate: Predicate,
+        candidates: &[Run<'_>],
+        leaf: Leaf,
+        scoring: &'a Scoring,
+        budget: &'a Budget<'a>,
+    ) -> Ids<'a> {
+        let mut ids = Vec::new();
+        predicate.each_match(segment, candidates, budget, |doc| ids.push(doc));
+        Ids::new(ids, leaf, scoring)
+    }
+
+    /// A cursor over those of many candidates that match.
     pub fn gathered(
         segment: &'a Segment,
         predicate: Predicate,
-        candidates: &[&[DocId]],
+        candidates: &[Run<'_>],
         leaf: Leaf,
         scoring: &'a Scoring,
         budget: &'a Budget<'a>,
     ) -> Self {
         let mut bits = vec![0; (segment.len() as usize).div_ceil(64)];
         let mut cost = 0;
-        'all: for chunk in candidates.iter().flat_map(|run| run.chunks(1024)) {
-            if budget.spend(chunk.len() as u32) {
-                break 'all;
-            }
-            for &doc in chunk {
-                if !predicate.is_approximate() || predicate.matches(segment, doc) {
-                    bits[doc as usize / 64] |= 1 << (doc % 64);
-                    cost += 1;
-                }
-            }
-        }
+        predicate.each_match(segment, candidates, budget, |doc| {
+            bits[doc as usize / 64] |= 1 << (doc % 64);
+            cost += 1;
+        });
         Self::new(segment, predicate, Some(bits), cost, leaf, scoring, budget)
     }
 
@@ -197,7 +218,7 @@ impl Cursor for Filter<'_> {
             return;
         }
         if let Some(bits) = &self.bits {
-            window.union_words(bits.get(window.start() as usize / 64..).unwrap_or(&[]));
+            window.union_bits(bits);
             return;
         }
         if let (Segment::Sealed(sealed), Predicate::Range(field, range)) = (self.segment, &self.predicate) {
@@ -211,6 +232,10 @@ impl Cursor for Filter<'_> {
             window.insert(doc);
             doc = self.next();
         }
+    }
+
+    fn bits(&self) -> Option<&[u64]> {
+        self.bits.as_deref()
     }
 
     fn fills_fast(&self) -> bool {

@@ -212,7 +212,9 @@ impl Cursor for Intersect<'_> {
             }
             let share = self.share(self.required[at].cost());
             let child = &mut self.required[at];
-            if candidates * SEEK_COST < share || !child.fills_fast() {
+            if let Some(bits) = child.bits() {
+                found.intersect_bits(bits);
+            } else if candidates * SEEK_COST < share || !child.fills_fast() {
                 found.retain(|doc| child.seek(doc) == doc);
             } else {
                 other.reset(start);
@@ -224,7 +226,9 @@ impl Cursor for Intersect<'_> {
         for at in 0..self.excluded.len() {
             let share = self.share(self.excluded[at].cost());
             let child = &mut self.excluded[at];
-            if candidates * SEEK_COST < share || !child.fills_fast() {
+            if let Some(bits) = child.bits() {
+                found.subtract_bits(bits);
+            } else if candidates * SEEK_COST < share || !child.fills_fast() {
                 found.retain(|doc| child.seek(doc) != doc);
             } else {
                 other.reset(start);
@@ -237,7 +241,7 @@ impl Cursor for Intersect<'_> {
     }
 
     fn fills_fast(&self) -> bool {
-        !self.within.restricts()
+        true
     }
 
     fn explain(&mut self, scoring: &Scoring, facts: DocFacts) -> Explanation {

@@ -83,6 +83,11 @@ pub trait Cursor {
         }
     }
 
+    /// All its documents, one bit for each document of the segment, where they are at hand as such.
+    fn bits(&self) -> Option<&[u64]> {
+        None
+    }
+
     /// Whether `fill` is much cheaper than walking.
     fn fills_fast(&self) -> bool;
 

@@ -29,6 +29,8 @@ pub struct TermCursor<'a> {
     has_freqs: bool,
     /// With a field filter: where in the list's block each kept posting stood.
     slots: Option<Box<[u8; BLOCK]>>,
+    /// One bit for each document, when all postings count and there are many.
+    bits: Option<&'a [u64]>,
     resume: Resume,
     /// The block that `ceiling` is of.
     bounded: usize,
@@ -47,6 +49,7 @@ impl<'a> TermCursor<'a> {
         budget: &'a Budget<'a>,
     ) -> Self {
         let all = fields == FieldMask::MAX || list.uniform_mask().is_some_and(|mask| mask & !fields == 0);
+        let bits = if all { list.bits() } else { None };
         let mut cursor = Self {
             list,
             leaf,
@@ -62,6 +65,7 @@ impl<'a> TermCursor<'a> {
             freqs: [0; BLOCK],
             has_freqs: false,
             slots: if all { None } else { Some(Box::new([0; BLOCK])) },
+            bits,
             resume: Resume::default(),
             bounded: usize::MAX,
             ceiling: 0.0,
@@ -149,6 +153,11 @@ impl<'a> TermCursor<'a> {
             self.has_freqs = true;
         }
         self.freqs[self.slot()]
+    }
+
+    /// The current block's documents from the current one on.
+    pub fn docs_of_block(&self) -> &[DocId] {
+        &self.docs[self.at..self.len]
     }
 
     /// The current block's documents from the current one on, with their frequencies.
@@ -313,6 +322,12 @@ impl Cursor for TermCursor<'_> {
     }
 
     fn fill(&mut self, window: &mut Window) {
+        if let Some(bits) = self.bits {
+            if !self.budget.spend(BLOCK as u32) {
+                window.union_bits(bits);
+            }
+            return;
+        }
         self.seek(window.start());
         while self.doc < window.end() {
             let docs = &self.docs[self.at..self.len];
@@ -330,6 +345,10 @@ impl Cursor for TermCursor<'_> {
 
     fn fills_fast(&self) -> bool {
         true
+    }
+
+    fn bits(&self) -> Option<&[u64]> {
+        self.bits
     }
 
     fn explain(&mut self, scoring: &Scoring, facts: DocFacts) -> Explanation {

@@ -6,6 +6,18 @@
 
 use crate::segment::DocId;
 
+/// Calls `visit` with the place of each bit that is set.
+#[inline]
+pub fn each_bit(words: &[u64], mut visit: impl FnMut(DocId)) {
+    for (at, &word) in words.iter().enumerate() {
+        let mut word = word;
+        while word != 0 {
+            visit((at * 64) as DocId + word.trailing_zeros());
+            word &= word - 1;
+        }
+    }
+}
+
 /// Documents of a window. 8 KiB of bits: two of them stay in the first-level cache.
 pub const WINDOW: DocId = 65_536;
 
@@ -113,14 +125,40 @@ impl Window {
         self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word &= other);
     }
 
+    /// Keeps what `bits` has too: one word for each 64 documents from the segment's first.
+    pub fn intersect_bits(&mut self, bits: &[u64]) {
+        let bits = bits.get(self.start as usize / 64..).unwrap_or(&[]);
+        let (here, beyond) = self.words.split_at_mut(bits.len().min(WORDS));
+        here.iter_mut().zip(bits).for_each(|(word, bits)| *word &= bits);
+        beyond.fill(0);
+    }
+
+    /// Takes out what `bits` has: one word for each 64 documents from the segment's first.
+    pub fn subtract_bits(&mut self, bits: &[u64]) {
+        let bits = bits.get(self.start as usize / 64..).unwrap_or(&[]);
+        self.words.iter_mut().zip(bits).for_each(|(word, bits)| *word &= !bits);
+    }
+
     /// Takes out what is in `other`.
     pub fn subtract(&mut self, other: &Self) {
         self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word &= !other);
     }
 
+    /// Adds what `bits` has: one word for each 64 documents from the segment's first.
+    pub fn union_bits(&mut self, bits: &[u64]) {
+        let bits = bits.get(self.start as usize / 64..).unwrap_or(&[]);
+        self.union_words(bits);
+    }
+
     /// Adds what `bits` has: one word for each 64 documents from the window's start.
     pub fn union_words(&mut self, bits: &[u64]) {
         self.words.iter_mut().zip(bits).for_each(|(word, bits)| *word |= bits);
+    }
+
+    /// Copies it to its place in the bits of a segment: one word for each 64 documents.
+    pub fn copy_to(&self, bits: &mut [u64]) {
+        let place = bits.get_mut(self.start as usize / 64..).unwrap_or(&mut []);
+        place.iter_mut().zip(self.words.iter()).for_each(|(bits, word)| *bits = *word);
     }
 
     /// How many documents are in it.
@@ -139,13 +177,7 @@ impl Window {
     pub fn for_each_in(&self, start: DocId, end: DocId, mut visit: impl FnMut(DocId)) {
         let first = ((start - self.start) / 64) as usize;
         let words = self.words.get(first..((end - self.start) / 64) as usize).unwrap_or(&[]);
-        for (at, &word) in words.iter().enumerate() {
-            let mut word = word;
-            while word != 0 {
-                visit(start + (at * 64) as DocId + word.trailing_zeros());
-                word &= word - 1;
-            }
-        }
+        each_bit(words, |at| visit(start + at));
     }
 
     /// Keeps the documents for which `keep` is true.

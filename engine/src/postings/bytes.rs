@@ -1,5 +1,6 @@
 //! How are the posting lists of a segment saved and read?
 
+use super::dense::Dense;
 use super::impact::Stored;
 use super::writer::{Arena, BlockInfo};
 use super::Counts;
@@ -66,7 +67,7 @@ impl Arena {
         let widths = |info: &BlockInfo| info.doc_bits.max(info.freq_bits).max(info.mask_bits) <= 32;
         check(blocks.iter().all(widths), "a block's numbers have more than 32 bits")?;
         let counts = Counts { records: counts[0], positions: counts[1], blocks: counts[2] };
-        let mut arena = Self { bytes, blocks, impacts, positions, masks, counts };
+        let mut arena = Self { bytes, blocks, impacts, positions, masks, counts, dense: Dense::default() };
         arena.shrink();
         Ok(arena)
     }

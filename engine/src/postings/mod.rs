@@ -6,6 +6,7 @@
 //! into arrays and does not know where it came from.
 
 mod bytes;
+mod dense;
 pub mod impact;
 pub mod live;
 pub mod positions;
@@ -51,7 +52,7 @@ pub enum PostingList<'a> {
     Sealed(reader::SealedList<'a>),
 }
 
-impl PostingList<'_> {
+impl<'a> PostingList<'a> {
     /// How many postings there are, those of dead documents included.
     pub fn len(&self) -> usize {
         match self {
@@ -106,6 +107,14 @@ impl PostingList<'_> {
             }
         }
         low
+    }
+
+    /// One bit for each document of the segment, of lists that many documents are in.
+    pub fn bits(&self) -> Option<&'a [u64]> {
+        match self {
+            Self::Live(_) => None,
+            Self::Sealed(list) => list.bits(),
+        }
     }
 
     /// Decodes the documents of a block and says how many they are.
@@ -164,6 +173,16 @@ impl PostingList<'_> {
             Self::Live(list) => list.list_impacts(visit),
             Self::Sealed(list) => list.list_impacts(visit),
         }
+    }
+
+    /// The greatest frequency of any posting, or more.
+    pub fn max_freq(&self) -> u32 {
+        let mut most = 0;
+        self.list_impacts(|impact| most = most.max(impact.freq));
+        if most == 0 {
+            self.impacts(0, |impact| most = most.max(impact.freq));
+        }
+        most
     }
 
     /// Whether positions are kept.

@@ -20,6 +20,7 @@ pub struct SealedList<'a> {
     /// The entries of its blocks; empty when there is only one.
     blocks: &'a [BlockInfo],
     list_impacts: &'a [u8],
+    bits: Option<&'a [u64]>,
     data: &'a [u8],
 }
 
@@ -32,17 +33,23 @@ impl<'a> SealedList<'a> {
         let mask = if flags & HAS_MASKS == 0 { varint::read_u32(&mut bytes) } else { 0 };
         let positions = if flags & HAS_POSITIONS != 0 { varint::read(&mut bytes) as usize } else { 0 };
         let (mut blocks, mut list_impacts): (&[BlockInfo], &[u8]) = (&[], &[]);
+        let mut bits = None;
         if len > BLOCK {
             let first = varint::read(&mut bytes) as usize;
             blocks = arena.blocks.get(first..first + len.div_ceil(BLOCK)).unwrap_or(&[]);
             let impacts = usize::from(take(&mut bytes, 1).first().copied().unwrap_or(0));
             list_impacts = take(&mut bytes, impacts * size_of::<Stored>());
+            bits = arena.dense.bits(offset);
         }
-        Self { arena, len, flags, mask, positions, blocks, list_impacts, data: bytes }
+        Self { arena, len, flags, mask, positions, blocks, list_impacts, bits, data: bytes }
     }
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) fn bits(&self) -> Option<&'a [u64]> {
+        self.bits
     }
 
     pub(super) fn last_of(&self, block: usize) -> DocId {

@@ -13,6 +13,7 @@
 //! Lists of one block have no entry in `blocks`: most terms are rare, and for them the header is
 //! three bytes.
 
+use super::dense::Dense;
 use super::impact::{self, Impact, Stored};
 use super::{positions, varint};
 use super::{Block, Counts, BLOCK};
@@ -34,6 +35,7 @@ pub struct Arena {
     /// The distinct field masks of all postings.
     pub(super) masks: Vec<FieldMask>,
     pub(super) counts: Counts,
+    pub(super) dense: Dense,
 }
 
 /// What is known of a block without decoding it.
@@ -58,7 +60,8 @@ impl Arena {
         let postings = self.bytes.capacity()
             + self.blocks.capacity() * size_of::<BlockInfo>()
             + self.impacts.capacity() * size_of::<Stored>()
-            + self.masks.capacity() * size_of::<FieldMask>();
+            + self.masks.capacity() * size_of::<FieldMask>()
+            + self.dense.memory();
         (postings, self.positions.capacity())
     }
 
@@ -74,6 +77,7 @@ impl Arena {
         self.impacts.shrink_to_fit();
         self.positions.shrink_to_fit();
         self.masks.shrink_to_fit();
+        self.dense.shrink();
     }
 
     /// The number of a mask, given a new one if need be.

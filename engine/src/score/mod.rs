@@ -8,6 +8,7 @@
 //! Formulas: spec/search.md §5.1, those of RediSearch 2.10.
 
 pub mod explain;
+pub mod gauge;
 
 use crate::segment::DocFacts;
 use explain::Explanation;

@@ -194,6 +194,7 @@ impl Lists<'_> {
                     }
                 }
                 let offset = self.writer.finish(&mut self.arena);
+                self.arena.densify(offset, self.docs.len());
                 builder.insert(&least, offset).expect("keys come in order, each once");
             }
             if self.since_asked >= ASK_EVERY {

@@ -11,8 +11,9 @@ use crate::dict::suffix::Suffixes;
 use crate::postings::writer::Arena;
 use crate::schema::FieldMask;
 use crate::sections::{check, check_ends, FormatError, Sink, Source};
+use crate::sync::atomic::{AtomicU32, AtomicU64};
+use fst::Streamer;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Sections of segments.
 const HEAD: u8 = 10;
@@ -83,7 +84,12 @@ impl SealedSegment {
         for prefix in source.take::<u16>(SUFFIXED)? {
             suffixes.push((prefix.to_be_bytes(), read_suffixes(source)?));
         }
-        let arena = Arena::read(source)?;
+        let mut arena = Arena::read(source)?;
+        let mut lists = dict.stream();
+        while let Some((_, offset)) = lists.next() {
+            arena.densify(offset, count as DocId);
+        }
+        arena.shrink();
         let docs = DocTable::read(source, count, born)?;
         let columns = Columns::read(source, count)?;
         Ok(Self { dict, arena, docs, columns, words, suffixes })

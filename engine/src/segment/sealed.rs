@@ -13,7 +13,7 @@ use crate::dict::{Prefix, Space};
 use crate::postings::reader::SealedList;
 use crate::postings::writer::Arena;
 use crate::schema::FieldMask;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// An immutable segment.
 #[derive(Debug)]
@@ -173,6 +173,11 @@ impl DocTable {
         &self.lens
     }
 
+    /// Documents' greatest frequencies.
+    pub fn max_freqs(&self) -> &[u32] {
+        &self.max_freqs
+    }
+
     /// The score that all documents have, if they have the same.
     pub fn uniform_score(&self) -> Option<f32> {
         match &self.scores {
@@ -195,7 +200,8 @@ impl DocTable {
         }
     }
 
-    pub(super) fn max_score(&self) -> f32 {
+    /// The greatest score of any document.
+    pub fn max_score(&self) -> f32 {
         match &self.scores {
             Scores::Uniform(score) => *score,
             Scores::Each(scores) => scores.iter().copied().fold(0.0, f32::max),

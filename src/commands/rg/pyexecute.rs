@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::commands::args::{is_word, shown, Args};
 use crate::gears::{is_valid_id, requirements, run_script, sessions, Origin, ScriptRequest};
 use crate::python::Isolation;
-use crate::redis::{ArgDoc, Command, CommandSpec, Held, Invocation, Job, Lane, Outcome, Pools, Wait};
+use crate::redis::{ArgDoc, Command, CommandSpec, Held, Invocation, Job, Lane, Outcome, Pools};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::CancelToken;
@@ -81,26 +81,23 @@ fn start(held: &Held<'_>, source: &[u8], words: &[&[u8]]) -> Result<Outcome, Str
         }
         run_script(request, lane)
     };
-    let Options { requirements: names, force, .. } = options;
-    if force && !names.is_empty() || !requirements::are_ready(held, &names) {
-        return Ok(Outcome::Wait(Wait {
-            limit: None,
-            cancel: cancel.clone(),
-            register: Box::new(move |held, client| requirements::then(held, names, force, cancel, client, run)),
-            otherwise: Reply::error(
-                "Can not run gears inside a multi exec, lua, or when blocking is not allowed: its requirements have to \
-                 be installed",
-            ),
-        }));
-    }
     let inline_limit = settings::PYTHON_INLINE_LIMIT.millis();
-    Ok(Outcome::Job(Job {
+    let job = |run| Job {
         pool: Pools::Python,
         limit: None,
         inline_limit: [limit, inline_limit].into_iter().flatten().min(),
         cancel,
-        run: Box::new(run),
-    }))
+        run,
+    };
+    let Options { requirements: names, force, .. } = options;
+    if (names.is_empty() || !force) && requirements::are_ready(held, &names) {
+        return Ok(Outcome::Job(job(Box::new(run))));
+    }
+    let install = move |lane: &mut Lane| requirements::then(&names, force, lane, run);
+    let otherwise =
+        "Can not run gears inside a multi exec, lua, or when blocking is not allowed: its requirements have to \
+                     be installed";
+    Ok(Outcome::Pooled(job(Box::new(install)), Reply::error(otherwise)))
 }
 
 /// The options, as far as they were given.

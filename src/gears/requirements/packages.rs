@@ -13,7 +13,7 @@ use super::dictionary::{self, Requirement};
 use super::pip::{pip, Temporary};
 use crate::gears::{config, run};
 use crate::python;
-use crate::redis::{self, BlockedReply, Held, Lane, Pools};
+use crate::redis::{Held, Lane};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::CancelToken;
@@ -101,31 +101,16 @@ pub fn is_installed(held: &Held<'_>, name: &str) -> bool {
     are_ready(held, std::slice::from_ref(&name.to_owned()))
 }
 
-/// Installs what is missing, on a worker, then runs `work` and answers the client.
-pub fn then(
-    held: &Held<'_>,
-    names: Vec<String>,
-    force: bool,
-    cancel: CancelToken,
-    client: BlockedReply,
-    work: impl FnOnce(&mut Lane) -> Reply + Send + 'static,
-) {
-    // A refusal drops the duty to answer, which then gives an error.
-    let _ = redis::background(Pools::Python, held.db(), cancel, move |lane| {
-        let reply = match install(&names, force, lane) {
-            Ok(_) if !settings::SAFEMODE.is_on() || lane.door().keep().is_ok() => work(lane),
-            Ok(_) => not_done(work, "ERR the script was stopped before it began".to_owned()),
-            Err(error) => not_done(work, error),
-        };
-        lane.door().release();
-        client.finish(&reply);
-    });
-}
-
-/// The answer when `work` is not done; what it holds is gone before the client knows.
-fn not_done<W>(work: W, why: String) -> Reply {
-    drop(work);
-    Reply::error(why)
+/// Installs what is missing, then does `work`: in a job that is never on the server's thread.
+pub fn then(names: &[String], force: bool, lane: &mut Lane, work: impl FnOnce(&mut Lane) -> Reply) -> Reply {
+    if let Err(error) = install(names, force, lane) {
+        return Reply::error(error);
+    }
+    // Atomic, as it would be on the server's thread.
+    if settings::SAFEMODE.is_on() && lane.door().keep().is_err() {
+        return Reply::error("ERR the script was stopped before it began");
+    }
+    work(lane)
 }
 
 /// The folder with the packages of these requirements; `None` for none.
