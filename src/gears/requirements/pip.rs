@@ -63,8 +63,9 @@ struct Running(Child);
 impl Drop for Running {
     fn drop(&mut self) {
         if !matches!(self.0.try_wait(), Ok(Some(_)) | Err(_)) {
-            let group = format!("-{}", self.0.id());
-            let _ = Command::new("/bin/kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
+            let group = self.0.id().to_string();
+            let mut kill = Command::new("/bin/sh");
+            let _ = kill.args(["-c", r#"kill -s KILL -- "-$1""#, "sh", &group]).stderr(Stdio::null()).status();
             let _ = self.0.wait();
         }
     }
@@ -96,6 +97,12 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        // What was just ended may write a last file meanwhile.
+        for _ in 0..10 {
+            if fs::remove_dir_all(&self.0).is_ok() || !self.0.exists() {
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
     }
 }
