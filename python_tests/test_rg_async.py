@@ -20,6 +20,7 @@ def none_left(r):
     yield
     unregister_all(r)
     wait_freed(r)
+    wait_until(lambda: r.execute_command("RG.PYDUMPSESSIONS") == [], what="no session left")
 
 
 # -- steps -----------------------------------------------------------------------------------------

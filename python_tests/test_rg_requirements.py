@@ -72,14 +72,19 @@ def test_two_versions_at_the_same_time(start):
             assert results(client, SCRIPT, "SCOPE", "script", "REQUIREMENTS", f"greeting=={version}") == [
                 f"hello {version}".encode()]
     assert results(client, SCRIPT, "SCOPE", "script", "REQUIREMENTS", "polite", "greeting") == [b"hello 2.0"]
+
+    def requirements_of_sessions():
+        sessions = [as_map(entry) for entry in plain(client.execute_command("RG.PYDUMPSESSIONS"))]
+        return [entry["requirements"] for entry in sessions]
+
+    # The sessions of scripts that have ended go a moment after their replies.
+    wait_until(lambda: requirements_of_sessions() == [["greeting==1.0"]])
     names = {name: (entry["Wheels"], entry["IsInstalled"], entry["RefCount"]) for name, entry in dump(client).items()}
     two, polite = "greeting-2.0-py3-none-any.whl", "polite-1.0-py3-none-any.whl"
     assert names == {
         "greeting": ([two], "no", 0), "greeting==1.0": (["greeting-1.0-py3-none-any.whl"], "yes", 1),
         "greeting==2.0": ([two], "yes", 0), "polite": ([two, polite], "no", 0),
     }
-    sessions = [as_map(entry) for entry in plain(client.execute_command("RG.PYDUMPSESSIONS"))]
-    assert [entry["requirements"] for entry in sessions] == [["greeting==1.0"]]
 
 
 def test_shared_isolation(start):
@@ -124,7 +129,7 @@ def test_a_failure_leaves_nothing(start, offline):
     # A script that fails later has its packages, but nothing else is left of it.
     assert "ZeroDivisionError" in refused("greeting==1.0", script="import greeting\n1 / 0")
     assert list(dump(client)) == ["greeting==1.0"]
-    assert client.execute_command("RG.PYDUMPSESSIONS") == []
+    wait_until(lambda: client.execute_command("RG.PYDUMPSESSIONS") == [])
     assert client.execute_command("RG.PYEXECUTE", "x = 1", "REQUIREMENTS") == b"OK"
 
 

@@ -18,7 +18,7 @@ use super::run::{self, Owner};
 pub(super) struct RunHost {
     door: Arc<Door>,
     /// What stops the executions that the script creates; they may outlive it.
-    executions_cancel: CancelToken,
+    executions_cancel: Mutex<CancelToken>,
     created: Mutex<Vec<Arc<Execution>>>,
     /// Whose script it is, while its body runs.
     session: Option<Arc<Session>>,
@@ -33,7 +33,7 @@ pub(super) struct RunHost {
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
     /// Whose execution it is, or whose script.
-    owner: Option<Owner>,
+    owner: Mutex<Option<Owner>>,
     /// Whether its steps may wait for coroutines.
     may_wait: bool,
     /// The reply of `override_reply`, where a client waits for the execution.
@@ -44,7 +44,7 @@ impl RunHost {
     pub(super) fn new(door: Arc<Door>, executions_cancel: CancelToken) -> Self {
         Self {
             door,
-            executions_cancel,
+            executions_cancel: Mutex::new(executions_cancel),
             created: Mutex::default(),
             session: None,
             triggers: Mutex::default(),
@@ -52,7 +52,7 @@ impl RunHost {
             reading: false,
             read_only: false,
             ids: None,
-            owner: None,
+            owner: Mutex::default(),
             may_wait: false,
             reply: None,
         }
@@ -61,7 +61,7 @@ impl RunHost {
     /// The server as an execution of a session's script sees it.
     pub(super) fn for_execution(lane: &Lane, owner: &Owner) -> Self {
         let host = Self::new(Arc::clone(lane.door()), lane.cancel().clone());
-        Self { owner: Some(owner.clone()), may_wait: lane.may_wait(), ..host }
+        Self { owner: Mutex::new(Some(owner.clone())), may_wait: lane.may_wait(), ..host }
     }
 
     /// The same where a client waits whose reply the script may override.
@@ -91,7 +91,20 @@ impl RunHost {
 
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
-        Self { session: Some(Arc::clone(session)), owner: Some(session.into()), ..self }
+        Self { session: Some(Arc::clone(session)), owner: Mutex::new(Some(session.into())), ..self }
+    }
+
+    /// What stops the executions that are created from here on.
+    pub(super) fn set_cancel(&self, cancel: &CancelToken) {
+        *self.executions_cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
+    }
+
+    fn cancel(&self) -> CancelToken {
+        self.executions_cancel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn owner(&self) -> Option<Owner> {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The executions created so far.
@@ -177,7 +190,7 @@ impl Host for RunHost {
             // Its steps might write.
             return Err("a read-only function can not create executions".to_owned());
         }
-        let cancel = if apart { CancelToken::new() } else { self.executions_cancel.clone() };
+        let cancel = if apart { CancelToken::new() } else { self.cancel() };
         let execution = executions().create(Arc::new(plan.clone()), cancel, false);
         let id = execution.id.clone();
         self.created.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
@@ -185,7 +198,7 @@ impl Host for RunHost {
     }
 
     fn start(&self, plan: Plan) -> Result<(), String> {
-        let Some(owner) = self.owner.clone().filter(|_| !self.reading) else { return Ok(()) };
+        let Some(owner) = self.owner().filter(|_| !self.reading) else { return Ok(()) };
         let execution = {
             let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
             let at = created.iter().position(|execution| execution.id == plan.id);
@@ -206,20 +219,25 @@ impl Host for RunHost {
     }
 
     fn background(&self) -> Result<Background, String> {
-        let owner = self.owner.as_ref().filter(|_| self.may_wait).ok_or("Creating async record is not allowed")?;
-        let cancel = self.executions_cancel.clone();
+        let owner = self.owner().filter(|_| self.may_wait).ok_or("Creating async record is not allowed")?;
+        let cancel = self.cancel();
         if self.door.is_inline() {
             // It holds nobody up any more.
             cancel.set_limit(owner.limit);
         }
         let door = Door::apart(self.door.db(), cancel.clone());
         let host = RunHost::new(door, cancel.clone());
-        let host = Self { owner: Some(owner.clone()), may_wait: true, reply: self.reply.clone(), ..host };
+        let host = Self { owner: Mutex::new(Some(owner.clone())), may_wait: true, reply: self.reply.clone(), ..host };
         Ok(Background { host: Arc::new(host), cancel })
     }
 
     fn go_on(&self, work: Box<dyn FnOnce() + Send>) {
         redis::go_on(Pools::Python, work);
+    }
+
+    fn ended(&self) {
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(owner);
     }
 
     fn override_reply(&self, reply: Reply) -> Result<(), String> {

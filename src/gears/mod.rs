@@ -4,6 +4,7 @@
 //! start executions). The tables here are leaf locks: nothing waits while holding one.
 
 pub mod cache;
+mod calls;
 mod commit;
 pub mod config;
 mod durable;

@@ -4,6 +4,7 @@
 //! queue is bounded: past `event-queue-bytes` writing clients are made to pause for a moment, past twice as much (a
 //! transaction of a million writes, a script that feeds itself) events are given up, and counted.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem::take;
@@ -216,7 +217,7 @@ fn run_batch(
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
     let mut ended = 0;
-    let suspended = run_events(registration, lane, &records, true, |reply| {
+    let suspended = run_events(registration, lane, records.iter().map(|one| (one, None)), true, |reply| {
         ended += 1;
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
             client.finish(&reply);
@@ -236,7 +237,7 @@ fn run_batch(
 pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records: Reply, keep: bool) -> Reply {
     let mut reply = None;
     let ended = |ended| reply = Some(ended);
-    if let Some(suspended) = run_events(registration, lane, std::slice::from_ref(&records), keep, ended) {
+    if let Some(suspended) = run_events(registration, lane, std::iter::once((records, None)), keep, ended) {
         let client = lane.postpone();
         suspended.then(registration, keep, move |_, reply| client.answer(&reply));
         return Reply::Null;
@@ -255,7 +256,7 @@ fn trigger_reply(finished: &Finished, host: &RunHost) -> Reply {
 }
 
 /// An event's execution that waits for coroutines.
-struct Suspended {
+pub(super) struct Suspended {
     execution: Arc<Execution>,
     host: Arc<RunHost>,
     waiting: Waiting,
@@ -263,7 +264,7 @@ struct Suspended {
 
 impl Suspended {
     /// Calls `then` with the reply when it has ended. With `keep` the execution stays listed.
-    fn then(
+    pub(super) fn then(
         self,
         registration: &Arc<Registration>,
         keep: bool,
@@ -291,11 +292,12 @@ fn ended(registration: &Registration, execution: &Execution, keep: bool) {
 }
 
 /// Runs the plan of a registration for each event in turn, until one is stopped or waits, or the batch has had its time.
-/// With `keep` the executions stay listed. Returns the one that waits for coroutines.
-fn run_events(
+/// With `keep` the executions stay listed. An event comes with what stops it, if that is not what stops the run. Returns the
+/// one that waits for coroutines.
+pub(super) fn run_events<E: Borrow<Reply>>(
     registration: &Arc<Registration>,
     lane: &mut Lane,
-    events: &[Reply],
+    mut events: impl Iterator<Item = (E, Option<CancelToken>)>,
     keep: bool,
     mut answer: impl FnMut(Reply),
 ) -> Option<Suspended> {
@@ -312,11 +314,23 @@ fn run_events(
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
+    // What stops the event that begins next, if it has something of its own.
+    let own: RefCell<Option<CancelToken>> = RefCell::new(None);
+    let events = std::iter::from_fn(|| {
+        let (records, token) = events.next()?;
+        if let Some(token) = &token {
+            cancel.follow(Some(token));
+            host.set_cancel(token);
+        }
+        own.replace(token);
+        Some(records)
+    });
     let begin = || {
         if begun.get() > 0 && Instant::now() >= until {
             return false;
         }
-        let execution = executions().create(Arc::clone(&registration.plan.info), cancel.clone(), true);
+        let token = own.take().unwrap_or_else(|| cancel.clone());
+        let execution = executions().create(Arc::clone(&registration.plan.info), token, true);
         if execution.start().is_err() {
             executions().remove(&execution.id);
             return false;
@@ -331,10 +345,11 @@ fn run_events(
         ended(registration, &execution, keep);
         answer(trigger_reply(&execution.snapshot().1, &host));
     };
-    let done = registration.plan.script().run_events(run, &registration.plan, events.iter(), begin, |outcome| {
+    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |outcome| {
         let PlanOutcome { results, errors } = outcome;
         end(Finished { results, errors, ..Finished::default() });
     });
+    cancel.follow(None);
     let mut waiting = None;
     match done {
         Ok((waits, nested)) => {

@@ -162,6 +162,7 @@ impl RunState {
     pub(super) fn end_background(&self) {
         self.flush_output();
         lock(&self.threads).running = false;
+        self.host.ended();
         self.core.end_run(self.max_memory);
     }
 

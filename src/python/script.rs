@@ -4,6 +4,7 @@
 //! created. Dropping one never waits: its objects are released by whoever is attached next, and
 //! its threads are interrupted.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::mem::take;
 use std::os::unix::ffi::OsStrExt;
@@ -196,11 +197,11 @@ impl Script {
     ///
     /// # Errors
     /// What ended the run: the event that was begun last did not end.
-    pub fn run_events<'e>(
+    pub fn run_events<E: Borrow<Reply>>(
         &self,
         run: Run,
         plan: &Plan,
-        events: impl Iterator<Item = &'e Reply>,
+        events: impl Iterator<Item = E>,
         mut begin: impl FnMut() -> bool,
         mut end: impl FnMut(PlanOutcome),
     ) -> Result<(Option<Waiting>, Vec<Plan>), ScriptError> {
@@ -212,7 +213,7 @@ impl Script {
                 if !begin() {
                     break;
                 }
-                let records = ffi::to_python(attached, event)?;
+                let records = ffi::to_python(attached, event.borrow())?;
                 let ran = run_plan.call(attached, &[&object, &records])?;
                 match came(attached, state, &ran) {
                     Ran::Ended(outcome) => end(outcome),

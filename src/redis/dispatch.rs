@@ -31,6 +31,8 @@ pub enum Outcome {
     Now(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
+    /// The same where the client may be blocked, and a job elsewhere.
+    WaitOr(Wait, Job),
 }
 
 /// Work that may be long.
@@ -230,6 +232,20 @@ pub fn background(
     })
 }
 
+/// Runs a job that serves clients who wait already: the bound of the pool's queue is not meant for it.
+pub fn background_surely(
+    pool: Pools,
+    db: i32,
+    cancel: CancelToken,
+    work: impl FnOnce(&mut Lane) + Send + 'static,
+) {
+    let registered = Registered::new(&cancel);
+    go_on(pool, move || {
+        let _registered = registered;
+        work(&mut Lane::pooled(db, cancel, Client::default()));
+    });
+}
+
 /// Runs a piece of a job that was taken before: the bound of the pool's queue is not meant for it.
 pub fn go_on(pool: Pools, work: impl FnOnce() + Send + 'static) {
     // Refused only at the end of the server; the work is dropped then.
@@ -247,6 +263,11 @@ pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
         Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
         Outcome::Pooled(job, _) if may_block(invocation.flags) => pooled(job, invocation),
         Outcome::Pooled(_, otherwise) => answer(&invocation.held, &otherwise),
+        Outcome::WaitOr(wait, _) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => {
+            let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
+            (wait.register)(&invocation.held, blocked);
+        }
+        Outcome::WaitOr(_, job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
             (wait.register)(&invocation.held, blocked);

@@ -59,6 +59,11 @@ impl Client {
         }
     }
 
+    /// Takes over the duty to answer another client.
+    pub fn serve(&self, client: BlockedReply) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+    }
+
     fn take(&self) -> Option<BlockedReply> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

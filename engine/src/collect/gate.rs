@@ -3,6 +3,7 @@
 //! Scores fall as a document's length, or the frequency of its most frequent term, rises. So the worst of the best
 //! says how great that number may be, and a look into one flat array is all that most matches cost.
 
+use crate::cursor::window::Window;
 use crate::score::gauge::{Gauge, Peak};
 use crate::score::Scoring;
 use crate::segment::{DocId, Segment};
@@ -55,6 +56,16 @@ impl<'a> Gate<'a> {
             }
         }
         self.limit = low - 1;
+    }
+
+    /// Keeps of a window the documents that may be good enough.
+    pub fn retain(&self, window: &mut Window) {
+        let Some((_, numbers, _)) = self.numbers else { return };
+        match u32::try_from(self.limit) {
+            Ok(u32::MAX) => {}
+            Ok(limit) => window.retain(|doc| numbers.get(doc as usize).is_some_and(|&number| number <= limit)),
+            Err(_) => window.clear_from(window.start()),
+        }
     }
 
     /// Whether a document may be good enough.

@@ -11,6 +11,7 @@ use crate::cursor::budget::{Budget, Stop};
 use crate::cursor::build::Prepared;
 use crate::cursor::plan::Node;
 use crate::cursor::profile::Profile;
+use crate::cursor::term::TermCursor;
 use crate::cursor::BoxCursor;
 use crate::index::Snapshot;
 use crate::score::explain::Explanation;
@@ -163,6 +164,15 @@ impl<'a> Run<'a, '_> {
                 total += offer.many_terms(terms, &mut gate, || prepared.cursor_for_matches(number));
                 continue;
             }
+            if let Some(mut term) = self.countable_term(prepared, number, &visible) {
+                if self.request.count > 0 {
+                    let mut gate = Gate::new(segment, self.scoring, prepared.peaks(number));
+                    gate.narrow(offer.least());
+                    offer.one_term(&mut term, &mut gate);
+                }
+                total += term.list_len() as u64;
+                continue;
+            }
             let mut cursor = prepared.cursor(number);
             if cursor.doc() == END {
                 continue;
@@ -183,6 +193,19 @@ impl<'a> Run<'a, '_> {
         }
         let hit = |(key, segment, doc)| Hit { segment, doc, score: unordered(key), sort: None, explanation: None };
         (total, top.into_sorted().into_iter().map(hit).collect())
+    }
+
+    /// The whole query, when it is one term, and how many documents have it is known.
+    fn countable_term(
+        &self,
+        prepared: &Prepared<'a>,
+        number: usize,
+        visible: &Visibility<'_>,
+    ) -> Option<TermCursor<'a>> {
+        // Nothing is hidden, so its documents are its postings.
+        let countable = visible.all() && !self.counting && prepared.prunable();
+        let term = if countable { prepared.term_cursor(number) } else { None };
+        term.filter(TermCursor::takes_all)
     }
 
     /// Counts all matches and offers those that may be among the best.
@@ -212,7 +235,7 @@ impl<'a> Run<'a, '_> {
                 if let Some(floor) = offer.floor() {
                     leaders.iter_mut().for_each(|leaders| leaders.narrow(window, floor));
                     gate.narrow(offer.least());
-                    window.retain(|doc| gate.admits(doc));
+                    gate.retain(window);
                 }
                 match &mut sum {
                     Some(sum) if sum.is_cheaper_for(window.count(), documents) => {
@@ -233,11 +256,8 @@ impl<'a> Run<'a, '_> {
         cursor: &mut BoxCursor<'a>,
         visible: &Visibility<'_>,
     ) -> u64 {
-        if visible.all() && !self.counting {
-            // Nothing is hidden, so a term's documents are its postings.
-            if let Some(term) = prepared.term_cursor(number).filter(|term| term.takes_all()) {
-                return term.list_len() as u64;
-            }
+        if let Some(term) = self.countable_term(prepared, number, visible) {
+            return term.list_len() as u64;
         }
         count(cursor, visible)
     }

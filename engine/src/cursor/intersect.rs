@@ -98,6 +98,14 @@ impl<'a> Intersect<'a> {
         doc
     }
 
+    /// Whether the clauses, which all have a document, stand near enough in it. Documents come in order.
+    fn is_within_at(&mut self, doc: DocId) -> bool {
+        self.required.iter_mut().for_each(|child| {
+            child.seek(doc);
+        });
+        self.required.iter().all(|child| child.doc() == doc) && self.is_within()
+    }
+
     fn is_within(&mut self) -> bool {
         if !self.within.restricts() {
             return true;
@@ -113,11 +121,11 @@ impl<'a> Intersect<'a> {
             self.alignment.add(&mut self.required[at]);
         }
     }
+}
 
-    /// Documents that a child of this cost has in a window, on average.
-    fn share(&self, cost: u64) -> u64 {
-        cost.saturating_mul(u64::from(WINDOW)) / u64::from(self.documents.max(1))
-    }
+/// Documents that a child of this cost has in a window, on average.
+fn share(cost: u64, documents: DocId) -> u64 {
+    cost.saturating_mul(u64::from(WINDOW)) / u64::from(documents.max(1))
 }
 
 impl Cursor for Intersect<'_> {
@@ -189,7 +197,7 @@ impl Cursor for Intersect<'_> {
     }
 
     fn fill(&mut self, window: &mut Window) {
-        if self.within.restricts() {
+        if self.within.restricts() && !self.required.iter().all(|child| child.bits().is_some()) {
             // Positions can only be looked at document by document.
             let mut doc = self.seek(window.start());
             while doc < window.end() {
@@ -205,36 +213,40 @@ impl Cursor for Intersect<'_> {
         let [mut found, mut other] = self.scratch.take().unwrap_or_default();
         found.reset(start);
         self.required[0].fill(&mut found);
-        let mut candidates = found.count();
-        for at in 1..self.required.len() {
-            if candidates == 0 || self.budget.spend(WINDOW / 64) {
+        let children = self.required[1..].iter_mut().map(|child| (child, true));
+        for (child, wanted) in children.chain(self.excluded.iter_mut().map(|child| (child, false))) {
+            if self.budget.spend(WINDOW / 64) {
+                // What was not looked at is not found.
+                found.reset(start);
                 break;
             }
-            let share = self.share(self.required[at].cost());
-            let child = &mut self.required[at];
             if let Some(bits) = child.bits() {
-                found.intersect_bits(bits);
-            } else if candidates * SEEK_COST < share || !child.fills_fast() {
-                found.retain(|doc| child.seek(doc) == doc);
+                if wanted {
+                    found.intersect_bits(bits);
+                } else {
+                    found.subtract_bits(bits);
+                }
+                continue;
+            }
+            let (candidates, share) = (found.count(), share(child.cost(), self.documents));
+            if candidates == 0 {
+                break;
+            }
+            if candidates * SEEK_COST < share || !child.fills_fast() {
+                found.retain(|doc| (child.seek(doc) == doc) == wanted);
             } else {
                 other.reset(start);
                 child.fill(&mut other);
-                found.intersect(&other);
+                if wanted {
+                    found.intersect(&other);
+                } else {
+                    found.subtract(&other);
+                }
             }
-            candidates = found.count();
         }
-        for at in 0..self.excluded.len() {
-            let share = self.share(self.excluded[at].cost());
-            let child = &mut self.excluded[at];
-            if let Some(bits) = child.bits() {
-                found.subtract_bits(bits);
-            } else if candidates * SEEK_COST < share || !child.fills_fast() {
-                found.retain(|doc| child.seek(doc) != doc);
-            } else {
-                other.reset(start);
-                child.fill(&mut other);
-                found.subtract(&other);
-            }
+        if self.within.restricts() {
+            // Bits have moved no cursor: each can still be sought.
+            found.retain(|doc| !self.budget.spend(1) && self.is_within_at(doc));
         }
         window.union(&found);
         self.scratch = Some([found, other]);

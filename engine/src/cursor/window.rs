@@ -181,16 +181,17 @@ impl Window {
     }
 
     /// Keeps the documents for which `keep` is true.
+    #[inline]
     pub fn retain(&mut self, mut keep: impl FnMut(DocId) -> bool) {
-        for (at, slot) in self.words.iter_mut().enumerate() {
-            let mut word = *slot;
-            while word != 0 {
-                let bit = word & word.wrapping_neg();
-                if !keep(self.start + (at * 64) as DocId + word.trailing_zeros()) {
-                    *slot &= !bit;
-                }
-                word ^= bit;
+        for (at, word) in self.words.iter_mut().enumerate() {
+            let (mut left, mut kept) = (*word, 0);
+            while left != 0 {
+                let bit = left.trailing_zeros();
+                // Without a branch that nobody could predict.
+                kept |= u64::from(keep(self.start + (at * 64) as DocId + bit)) << bit;
+                left &= left - 1;
             }
+            *word = kept;
         }
     }
 }

@@ -200,10 +200,8 @@ impl<'a> SealedList<'a> {
             *resume = Resume { block: block + 1, slot: 0, offset: 0 };
         }
         let mut rest = bytes.get(resume.offset..).unwrap_or(&[]);
-        while resume.slot < slot {
-            positions::take(&mut rest);
-            resume.slot += 1;
-        }
+        positions::skip(&mut rest, slot - resume.slot);
+        resume.slot = slot;
         resume.offset = bytes.len() - rest.len();
         rest
     }

@@ -173,6 +173,8 @@ class Running(Queue):
                     yield from self._read(batches, push)
                 else:
                     yield from self._drain(records, push)
+            # Lines and what they are lines of refer to each other.
+            self.lines.clear()
             records = collector.finish()
 
     def _read(self, batches, push):

@@ -217,7 +217,9 @@ class Accumulate:
             behind.flow()
 
         def finish():
-            nonlocal accumulator
+            nonlocal accumulator, behind
+            # It refers to the function that refers to it.
+            behind = None
             value, accumulator = accumulator, None
             return (value,) if any_record and not errors.texts else ()
 
@@ -275,7 +277,7 @@ class AccumulateByKey:
 
     def __init__(self, sink, _errors, queue):
         function, extractor = sink[0].function, sink[1].function
-        self.groups = groups = {}
+        groups = {}
         line = Line(queue)
         behind = Backlog(queue, line, lambda pair: reduce(*pair))
 
@@ -307,10 +309,14 @@ class AccumulateByKey:
             groups.pop(key, None)
             behind.flow()
 
-        self.push = push_grouped
+        def finish():
+            nonlocal behind
+            # It refers to the function that refers to it.
+            behind = None
+            return ({"key": key, "value": value} for key, value in groups.items())
 
-    def finish(self):
-        return ({"key": key, "value": value} for key, value in self.groups.items())
+        self.push = push_grouped
+        self.finish = finish
 
 
 class Group:

@@ -142,6 +142,7 @@ class Queue:
         #: What the coroutines run as; made when it is first needed.
         self.run = None
         self._ready = deque()
+        self._abandoned = False
         #: Holds one thing while nobody works on the execution: the right to go on with it.
         self._idle = []
 
@@ -154,7 +155,7 @@ class Queue:
     def settled(self, entry):
         """An entry may go on. From any thread."""
         self._ready.append(entry)
-        if self._may_begin():
+        if not self._abandoned and self._may_begin():
             self.resume(entry)
 
     def _may_begin(self):
@@ -177,6 +178,7 @@ class Queue:
 
     def abandon(self):
         """The execution was stopped: nobody waits for its coroutines any more."""
+        self._abandoned = True
         tasks = [entry.task for entry in self.waiting if entry.task is not None]
         loop.call(lambda: [task.cancel() for task in tasks])
 
