@@ -1,11 +1,16 @@
 """RG.FUNCTION, RG.FCALL, RG.FCALL_RO: libraries of Python functions."""
 
+import contextlib
+import random
+import threading
+import time
+
 import pytest
 import redis
 
 from functions import fcall, fcall_error, header, libraries, library_interpreters, load, load_error, source
 from gears import at_most, wait_freed
-from helpers import LANES, as_map, config, in_background, in_lane, in_multi, plain, wait_until
+from helpers import LANES, as_map, config, in_background, in_lane, in_lua, in_multi, plain, reply_or_error, wait_until
 
 COUNT = source("shop", """
 @redisgears.function
@@ -289,7 +294,7 @@ REFUSED = [
     ("#!lua name=a\n", "ERR Engine 'lua' not found, expected python"),
     ("#!python\n", "ERR Library name was not given"),
     ("#!python name=a-b\n", "ERR Library names can only contain letters, numbers, or underscores"),
-    ("#!python name=a color=red\n", "ERR Invalid metadata value given: color=red, expected name, isolation"),
+    ("#!python name=a color=red\n", "ERR Invalid metadata value given: color=red, expected name, isolation, timeout, maxmemory or requirement"),
     ("#!python name=a isolation=none\n", "isolation=none, expected subinterpreter or shared"),
     ("#!python name=a timeout=soon\n", "timeout=soon, expected a number of milliseconds"),
     ("#!python name=a maxmemory=much\n", "maxmemory=much, expected a number of bytes"),
@@ -476,3 +481,68 @@ def test_acl(server, r):
 def test_the_internal_command_is_not_for_clients(r):
     with pytest.raises(redis.ResponseError, match="is for replicas and the AOF"):
         r.execute_command("RG._FUNCTION", "ADD", "libraries")
+
+
+# --- everything at once ---------------------------------------------------------------------------------------
+
+
+def test_calls_while_libraries_come_and_go(new_server):
+    """Each call answers what some version of its function says, or that there is none; nothing is left over."""
+    server = new_server(config=["--appendonly", "yes"])
+    names = ("a", "b", "c")
+
+    def text(name, version):
+        isolation = ("subinterpreter", "shared")[version % 2]
+        return source(f"{name} isolation={isolation}", f"@rg.function(readonly=True)\ndef {name}(keys, args):\n"
+                      f"    return [{name!r}, {version}, args[0]]\n")
+
+    stopped = threading.Event()
+    answers = []
+
+    def call(seed):
+        client, chance = server.client(), random.Random(seed)
+        while not stopped.is_set():
+            name, word = chance.choice(names), str(chance.random())
+            words = (chance.choice(("RG.FCALL", "RG.FCALL_RO")), name, 0, word)
+            form = chance.choice((lambda: client.execute_command(*words), lambda: in_multi(client, *words),
+                                  lambda: in_lua(client, *words)))
+            answer = reply_or_error(form)
+            if isinstance(answer, Exception):
+                assert "Function not found" in str(answer), answer
+            else:
+                assert answer[0] == name.encode() and answer[2] == word.encode(), answer
+                answers.append(answer[1])
+
+    def change(seed):
+        client, chance = server.client(), random.Random(seed)
+        version = 0
+        while not stopped.is_set():
+            name = chance.choice(names)
+            version += 1
+            what = chance.random()
+            if what < 0.8:
+                load(client, text(name, version), "REPLACE")
+            elif what < 0.9:
+                reply_or_error(lambda: client.execute_command("RG.FUNCTION", "DELETE", name))
+            elif what < 0.95:
+                payload = client.execute_command("RG.FUNCTION", "DUMP")
+                client.execute_command("RG.FUNCTION", "FLUSH")
+                reply_or_error(lambda: client.execute_command("RG.FUNCTION", "RESTORE", payload, "REPLACE"))
+            else:
+                reply_or_error(lambda: client.bgsave())
+
+    with contextlib.ExitStack() as stack:
+        for seed in range(4):
+            stack.enter_context(in_background(call, seed))
+        for seed in range(2):
+            stack.enter_context(in_background(change, seed))
+        stack.callback(stopped.set)
+        time.sleep(4)
+    assert len(set(answers)) > 5
+    client = server.client()
+    for version, name in enumerate(names):
+        load(client, text(name, 2 * version), "REPLACE")
+    wait_until(lambda: len(library_interpreters(client)) == 3, what="one interpreter for each")
+    server.kill()
+    server.start()
+    assert [fcall(server.client(), name, 0, "x")[1] for name in names] == [0, 2, 4]

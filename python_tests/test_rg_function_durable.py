@@ -116,7 +116,8 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("isolation", ["subinterpreter", "shared"])
 def test_the_first_call_after_a_start_waits_for_its_library(new_server, call, isolation):
-    server = new_server()
+    # A transaction may take long here: this is not about its limit.
+    server = new_server("PYTHON-INLINE-LIMIT", 30_000)
     set_up(server.client())
     text = LIBRARY.replace("time.sleep(0.05)", "time.sleep(0.4)").replace("name=shop", f"name=shop isolation={isolation}")
     load(server.client(), text, "REPLACE")
@@ -125,7 +126,7 @@ def test_the_first_call_after_a_start_waits_for_its_library(new_server, call, is
 
 
 def test_the_first_call_in_safemode(new_server):
-    server = new_server("SAFEMODE")
+    server = new_server("SAFEMODE", "PYTHON-INLINE-LIMIT", 30_000)
     set_up(server.client())
     server.restart()
     assert fcall(server.client(), "count", 1, "n") == 2
@@ -150,7 +151,7 @@ def test_many_libraries_do_not_hold_the_start_up(new_server):
 
 
 def test_replica_and_failover(new_server):
-    primary, replica = new_server(), new_server()
+    primary, replica = new_server(), new_server("PYTHON-INLINE-LIMIT", 30_000)
     p, c = primary.client(), replica.client()
     load(c, source("mine", "@rg.function\ndef mine(keys, args): pass"))
     was = set_up(p)
@@ -221,4 +222,5 @@ def test_a_library_that_never_ends_to_load(new_server, tmp_path):
     assert watch.percentile(50) < 0.5
     assert "time limit reached" in str(in_multi(client, "RG.FCALL", "f", 0))
     flag.unlink()
+    client.config_set("search.python-inline-limit", 30_000)
     assert in_multi(client, "RG.FCALL", "f", 0) == 1

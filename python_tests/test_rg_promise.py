@@ -65,10 +65,10 @@ class Flusher:
 
 @pytest.mark.parametrize("mode", ["async_local", "sync"])
 def test_against_a_client_that_flushes(new_server, mode):
-    server = new_server()
+    server = new_server("PYTHON-INLINE-LIMIT", 30_000)
     client = server.client()
     set_up(client, mode)
-    rounds, each = 20, 20
+    rounds, each = 20, 100
     with Flusher(server):
         for _ in range(rounds):
             for transaction in (True, False):
@@ -105,7 +105,7 @@ def pipelined(client, words, transaction):
 @pytest.mark.parametrize("call", CALLS)
 def test_the_first_call_after_a_restart(new_server, form, call):
     """Also while the interpreters of before are still being made, which takes a while for one worker."""
-    server = new_server("PYTHON-WORKERS", 1)
+    server = new_server("PYTHON-WORKERS", 1, "PYTHON-INLINE-LIMIT", 30_000)
     client = server.client()
     client.execute_command("RG.PYEXECUTE", "import time\ntime.sleep(0.3)\nGB().register('none*')")
     set_up(client)
@@ -115,16 +115,16 @@ def test_the_first_call_after_a_restart(new_server, form, call):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_first_call_after_a_failover(new_server, form):
-    primary, replica = new_server(), new_server()
+    primary, replica = new_server(), new_server("PYTHON-INLINE-LIMIT", 30_000)
     set_up(primary.client())
     client = replica.client()
     client.replicaof("127.0.0.1", primary.port)
     wait_until(lambda: client.info("replication").get("master_link_status") == "up", 30)
     # What a file that is loaded brings is there with it; what comes over the link, when the replica has caught up.
-    # WAIT is about the writes of its own connection.
-    loader = primary.client()
-    loader.execute_command("RG.PYLOAD", "more = 1")
-    assert loader.wait(1, 10_000) == 1
+    last = primary.client()
+    last.execute_command("RG.PYLOAD", "more = 1")
+    # On the connection that wrote it.
+    assert last.wait(1, 30_000) == 1
     primary.kill()
     client.replicaof("NO", "ONE")
     for words in CALLS.values():

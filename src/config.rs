@@ -37,7 +37,7 @@ pub(crate) fn changed(held: &crate::redis::Held<'_>, setting: &'static Setting) 
         }
         "pin-scripts" => crate::coordination::scripts::follow_setting(held),
         "index-threads" => Pools::Indexing.get().resize(setting.count()),
-        "python-workers" => Pools::Python.get().resize(setting.count() + crate::gears::stuck()),
+        "python-workers" => crate::gears::resize_pool(),
         "warm-interpreters" => {
             if let Some(registry) = crate::python::registry() {
                 registry.set_warm(setting.count());

@@ -211,7 +211,7 @@ pub(super) fn on_event(held: &Held<'_>, event: ServerEvent) {
             state.left_behind = std::mem::take(&mut state.left_behind).into_iter().map(swapped).collect();
         }
         ServerEvent::Loaded | ServerEvent::BecamePrimary => state.all_changed(|_| true),
-        ServerEvent::BecameReplica | ServerEvent::Forked => return,
+        ServerEvent::BecameReplica | ServerEvent::Forked | ServerEvent::NotLoaded => return,
     }
     drop(state);
     ALARM.set(held, Instant::now());

@@ -130,10 +130,14 @@ pub fn learn(held: &Held<'_>, old: &[u8], bytes: &[u8]) -> Result<(), String> {
 
 /// Follows what happens to the whole data set.
 pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
-    if event == ServerEvent::Loaded {
-        let loaded = std::mem::take(&mut *lock(&LOADING));
-        *lock(&BOOK) = loaded;
-        reconcile(held);
+    match event {
+        ServerEvent::Loaded => {
+            let loaded = std::mem::take(&mut *lock(&LOADING));
+            *lock(&BOOK) = loaded;
+            reconcile(held);
+        }
+        ServerEvent::NotLoaded => lock(&LOADING).clear(),
+        _ => {}
     }
 }
 
@@ -252,10 +256,12 @@ impl Page {
     }
 
     fn write(&self, writer: Writer) -> Writer {
-        let Origin { source, isolation, by_script, max_memory, limit } = &self.origin;
+        let Origin { source, requirements, isolation, by_script, max_memory, limit } = &self.origin;
         let limit = limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         let writer = writer.string(self.session.as_bytes()).number(u64::from(self.description.is_some()));
         let writer = writer.string(self.description.as_deref().unwrap_or_default().as_bytes()).string(source);
+        let writer = writer.number(requirements.len() as u64);
+        let writer = requirements.iter().fold(writer, |writer, name| writer.string(name.as_bytes()));
         let writer = writer.number(u64::from(*isolation == Isolation::Shared)).number(u64::from(*by_script));
         // 0 is no limit, as in the command.
         let writer = writer.number(max_memory.unwrap_or(0)).number(limit.unwrap_or(0));
@@ -272,6 +278,8 @@ impl Page {
         let described = reader.number()? != 0;
         let description = text(reader.string()?)?;
         let source = reader.string()?;
+        let count = reader.number()?;
+        let requirements = (0..count).map(|_| text(reader.string()?)).collect::<Option<_>>()?;
         let isolation = if reader.number()? != 0 { Isolation::Shared } else { Isolation::Subinterpreter };
         let by_script = reader.number()? != 0;
         let max_memory = Some(reader.number()?).filter(|&bytes| bytes > 0);
@@ -284,7 +292,7 @@ impl Page {
             Some(names)
         };
         let (ids, groups) = (names()?, names()?);
-        let origin = Origin { source, isolation, by_script, max_memory, limit };
+        let origin = Origin { source, requirements, isolation, by_script, max_memory, limit };
         Some(Self { session, description: described.then_some(description), origin, ids, groups })
     }
 }
@@ -300,6 +308,7 @@ mod tests {
             description: Some(String::new()),
             origin: Origin {
                 source: vec![0, 0xff],
+                requirements: vec!["a==1".to_owned()],
                 isolation: Isolation::Shared,
                 by_script: true,
                 max_memory: None,

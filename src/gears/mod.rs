@@ -20,6 +20,7 @@ mod reader;
 mod registration;
 mod registrations;
 mod repeat;
+pub mod requirements;
 mod run;
 mod session;
 mod streams;
@@ -32,7 +33,7 @@ pub use hooks::hooked;
 pub use profile::profile;
 pub use registration::{KeyTrigger, Mode, OnFailure, Registration, Stats, StreamTrigger, Trigger};
 pub use registrations::{registrations, Registrations};
-pub use run::{run_script, stuck, ScriptRequest};
+pub use run::{resize_pool, run_script, stuck, ScriptRequest};
 pub(crate) use session::is_valid_id;
 pub use session::{sessions, Origin, Session, Sessions};
 pub use streams::{pause, StreamStatus};
@@ -52,6 +53,9 @@ pub fn register(loader: &Loader) -> Result<(), String> {
     loader.aside::<durable::Sessions>()?;
     loader.aside::<cache::Scripts>()?;
     loader.aside::<functions::Functions>()?;
+    loader.large_aside::<requirements::Requirements>()?;
+    // First, for what the others restore needs them.
+    observe(requirements::on_server_event);
     observe(durable::on_server_event);
     observe(streams::on_server_event);
     observe(functions::on_server_event);

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{cache, durable, functions};
+use super::{cache, durable, functions, requirements};
 use crate::redis::{is_rewritten_as_commands, Alarm, Held, ServerEvent};
 
 static ALARM: Alarm = Alarm::new(repeat);
@@ -19,6 +19,7 @@ pub(super) fn on_server_event(held: &Held<'_>, event: ServerEvent) {
 
 fn repeat(held: &Held<'_>) {
     if is_rewritten_as_commands(held) {
+        requirements::repeat(held);
         cache::repeat(held);
         functions::repeat(held);
         durable::repeat(held);

@@ -8,7 +8,9 @@ use sha1::{Digest, Sha1};
 
 use super::durable::Page;
 use super::host::RunHost;
-use super::{commit, config, executions, sessions, Execution, Finished, Session, Status, COUNTERS};
+use super::{
+    commit, config, executions, requirements, sessions, Execution, Finished, Origin, Session, Status, COUNTERS,
+};
 use crate::python::{self, Plan, PlanOutcome, Ran, Run, Scope, Script, ScriptError, Waiting, Want};
 use crate::redis::{self, Lane, Level, Pools};
 use crate::reply::Reply;
@@ -43,9 +45,9 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
         return Reply::error(format!("ERR the script was not run: {stop}"));
     }
     let session = &request.session;
-    let script = match new_script(session) {
+    let script = match new_script(session, lane) {
         Ok(script) => script,
-        Err(error) => return Reply::error(format!("ERR no interpreter: {error}")),
+        Err(error) => return Reply::error(error),
     };
     // An execution in the background outlives its client, and has the time limit for itself.
     let background = request.unblocking && !lane.is_inline();
@@ -136,7 +138,7 @@ pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
     }
     let (id, description) = (Some(page.session.clone()), page.description.clone());
     let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
-    let script = new_script(&session)?;
+    let script = new_script(&session, lane)?;
     // What it creates is thrown away, and with it the token.
     let host =
         RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session).restoring(page.ids.clone());
@@ -155,12 +157,22 @@ pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
 }
 
 /// A script with an interpreter as the session wants it.
-fn new_script(session: &Session) -> Result<Arc<Script>, String> {
+fn new_script(session: &Session, lane: &mut Lane) -> Result<Arc<Script>, String> {
     let origin = &session.origin;
-    let scope = if origin.by_script { Scope::Script(Sha1::digest(&origin.source).into()) } else { Scope::Call };
+    let packages = requirements::packages(&origin.requirements, lane)?;
+    let scope = if origin.by_script { Scope::Script(sum_of(origin)) } else { Scope::Call };
     let want = Want { isolation: origin.isolation, scope, max_memory: origin.max_memory };
-    let registry = python::registry().ok_or_else(|| "Python is not running".to_owned())?;
-    Ok(Arc::new(Script::new(registry.acquire(&want)?)))
+    let registry = python::registry().ok_or("ERR Python is not running")?;
+    let interpreter = registry.acquire(&want).map_err(|error| format!("ERR no interpreter: {error}"))?;
+    Ok(Arc::new(Script::new(interpreter).with_packages(packages)))
+}
+
+/// Tells apart what may not share an interpreter: another source, or the same with other packages.
+fn sum_of(origin: &Origin) -> [u8; 20] {
+    let mut sum = Sha1::new();
+    sum.update(&origin.source);
+    origin.requirements.iter().for_each(|name| sum.update([b"\0", name.as_bytes()].concat()));
+    sum.finalize().into()
 }
 
 /// Commits what a script has registered, and tells the registrations.
@@ -308,12 +320,13 @@ impl Replaced {
     fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
         STUCK.fetch_add(1, Ordering::Relaxed);
-        Self::resize();
+        resize_pool();
     }
+}
 
-    fn resize() {
-        Pools::Python.get().resize(settings::PYTHON_WORKERS.count() + STUCK.load(Ordering::Relaxed));
-    }
+/// Gives the pool as many threads as are set, and one for each that runs no scripts now.
+pub fn resize_pool() {
+    Pools::Python.get().resize(settings::PYTHON_WORKERS.count() + stuck() + requirements::busy());
 }
 
 impl Drop for Replaced {
@@ -321,7 +334,7 @@ impl Drop for Replaced {
         let stuck = self.0.load(Ordering::Relaxed);
         if stuck > 0 {
             STUCK.fetch_sub(stuck, Ordering::Relaxed);
-            Self::resize();
+            resize_pool();
         }
     }
 }

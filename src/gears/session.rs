@@ -18,6 +18,8 @@ use crate::sync::CancelToken;
 pub struct Origin {
     /// The source. Any bytes; Python says what it does not like.
     pub source: Vec<u8>,
+    /// The packages that it needs, as pip understands them.
+    pub requirements: Vec<String>,
     /// Where it runs.
     pub isolation: Isolation,
     /// Whether it shares an interpreter with other calls of the same source.

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::AsRawFd;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
@@ -88,10 +88,8 @@ pub fn boot(options: BootOptions) -> Result<(), String> {
         return Err("Python is already initialised in this process".to_owned());
     }
     ffi::promote_libpython()?;
-    let executable = match &options.executable {
-        Some(path) => CString::new(path.as_os_str().as_bytes()).ok(),
-        None => executable(),
-    };
+    let executable = options.executable.clone().or_else(executable);
+    let executable = executable.and_then(|path| CString::new(path.into_os_string().into_vec()).ok());
     let (handle, objects, library) = ffi::initialise(&options, executable.as_deref(), &SOURCES)?;
     let main = Core::new(0, Isolation::Shared, handle, objects, State::InUse);
     let no_thread = |error: std::io::Error| format!("cannot start a thread: {error}");
@@ -110,13 +108,11 @@ fn real_path(path: PathBuf) -> PathBuf {
     real.unwrap_or(path)
 }
 
-/// The executable of the Python that libpython belongs to: CPython would look for one on PATH and may find another
-/// version's.
-fn executable() -> Option<CString> {
+/// The executable of the Python that libpython belongs to: one on PATH may be another version's.
+pub fn executable() -> Option<PathBuf> {
     let version = ffi::version();
     let minor = version.split('.').nth(1)?;
     let library = real_path(PathBuf::from(std::ffi::OsString::from_vec(ffi::libpython()?.into_bytes())));
     let name = format!("bin/python3.{minor}");
-    let found = library.ancestors().skip(1).map(|dir: &Path| dir.join(&name)).find(|path| path.exists())?;
-    CString::new(found.into_os_string().into_vec()).ok()
+    library.ancestors().skip(1).map(|dir: &Path| dir.join(&name)).find(|path| path.exists())
 }

@@ -20,7 +20,7 @@ mod script;
 mod watch;
 
 pub use background::Waiting;
-pub use boot::{boot, BootOptions};
+pub use boot::{boot, executable, BootOptions};
 pub use ffi::RawAllocator;
 pub use interpreter::{Interpreter, InterpreterInfo, Isolation, Scope, State};
 pub use registry::{registry, Registry, RegistryStats, Want};

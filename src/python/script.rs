@@ -7,6 +7,8 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::mem::take;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::background::Waiting;
@@ -62,6 +64,8 @@ pub enum Ran {
 #[derive(Clone)]
 pub struct Script {
     globals: Arc<Globals>,
+    /// A folder of packages that come before all others.
+    packages: Option<PathBuf>,
 }
 
 /// The namespace of a script: the script's own and its plans', whose functions look names up in it.
@@ -101,7 +105,7 @@ impl Plan {
 
     /// The script whose plan it is.
     pub fn script(&self) -> Script {
-        Script { globals: self.globals.clone() }
+        Script { globals: self.globals.clone(), packages: None }
     }
 
     /// The interpreter that it must run in.
@@ -129,7 +133,13 @@ impl Script {
     /// A script with fresh globals in `interpreter`.
     pub fn new(interpreter: Arc<Interpreter>) -> Self {
         let dict = Mutex::new(None);
-        Self { globals: Arc::new(Globals { interpreter, dict, runs: Mutex::new(Vec::new()) }) }
+        let globals = Arc::new(Globals { interpreter, dict, runs: Mutex::new(Vec::new()) });
+        Self { globals, packages: None }
+    }
+
+    /// The same, whose body finds modules in this folder first.
+    pub fn with_packages(self, packages: Option<PathBuf>) -> Self {
+        Self { packages, ..self }
     }
 
     /// The interpreter it runs in.
@@ -145,6 +155,9 @@ impl Script {
     pub fn exec(&self, run: Run, source: &[u8]) -> Result<Vec<Plan>, ScriptError> {
         let ((), plans) = self.perform(run, |attached, state| {
             state.set_body();
+            if let Some(packages) = &self.packages {
+                ffi::prefer_path(attached, packages.as_os_str().as_bytes())?;
+            }
             let globals = self.globals(attached)?;
             let core = self.interpreter().core();
             let code = match core.cached_code(attached, source) {

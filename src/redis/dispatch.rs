@@ -25,6 +25,8 @@ pub enum Outcome {
     Reply(Reply),
     /// Run a job and answer with what it returns.
     Job(Job),
+    /// Run a job as [`Outcome::Job`], but never on the main thread: where the client may not be blocked, answer this.
+    Pooled(Job, Reply),
     /// Run a job at once on the main thread: it is known to be far shorter than a slice, or must be atomic.
     Now(Job),
     /// Block the client; somebody else will answer it.
@@ -258,6 +260,8 @@ pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
         Outcome::Reply(reply) => answer(&invocation.held, &reply),
         Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
         Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
+        Outcome::Pooled(job, _) if may_block(invocation.flags) => pooled(job, invocation),
+        Outcome::Pooled(_, otherwise) => answer(&invocation.held, &otherwise),
         Outcome::WaitOr(wait, _) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
             (wait.register)(&invocation.held, blocked);

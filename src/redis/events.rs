@@ -26,6 +26,8 @@ pub enum ServerEvent {
     Swapped(i32, i32),
     /// The data set was loaded.
     Loaded,
+    /// Loading it has failed: what came so far is not the data set.
+    NotLoaded,
     /// The server has become a primary.
     BecamePrimary,
     /// The server has become a replica.
@@ -163,6 +165,7 @@ unsafe fn read_event(id: u64, subevent: u64, data: *const c_void) -> Option<Serv
                 Some(ServerEvent::Swapped(swap.dbnum_first, swap.dbnum_second))
             }
             (raw::REDISMODULE_EVENT_LOADING, raw::REDISMODULE_SUBEVENT_LOADING_ENDED) => Some(ServerEvent::Loaded),
+            (raw::REDISMODULE_EVENT_LOADING, raw::REDISMODULE_SUBEVENT_LOADING_FAILED) => Some(ServerEvent::NotLoaded),
             (raw::REDISMODULE_EVENT_FORK_CHILD, raw::REDISMODULE_SUBEVENT_FORK_CHILD_BORN) => Some(ServerEvent::Forked),
             (raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, role) => {
                 let primary = role == raw::REDISMODULE_EVENT_REPLROLECHANGED_NOW_MASTER;

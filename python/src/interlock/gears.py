@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
@@ -26,11 +27,13 @@ def pyexecute(
     scope: Optional[str] = None,
     timeout: Optional[float] = None,
     max_memory: Optional[int] = None,
+    requirements: Iterable[str] = (),
 ) -> Any:
     """Runs a script with RG.PYEXECUTE.
 
     A Result when the script ends with run(); else what the server answers (OK, or with `unblocking` the execution's id).
     `timeout` is in seconds, `max_memory` in bytes; `isolation` is `subinterpreter` or `shared`, `scope` `call` or `script`.
+    `requirements` are packages as pip understands them.
     """
     words: list[Any] = ["RG.PYEXECUTE", script]
     words += ["UNBLOCKING"] if unblocking else []
@@ -42,6 +45,8 @@ def pyexecute(
     for name, value in options:
         if value is not None:
             words += [name, value]
+    names = list(requirements)
+    words += ["REQUIREMENTS", *names] if names else []
     reply = client.execute_command(*words)
     if isinstance(reply, list) and len(reply) == 2 and all(isinstance(part, list) for part in reply):
         return Result(*reply)

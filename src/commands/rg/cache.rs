@@ -70,7 +70,7 @@ impl Command for ExecuteSha {
     fn call(invocation: &Invocation<'_>) -> Outcome {
         let (sum, options) = invocation.args().split_first().map_or((&b""[..], &[][..]), |(sum, rest)| (*sum, rest));
         match cache::find(&invocation.held, sum) {
-            Some(source) => pyexecute::outcome(&source, options),
+            Some(source) => pyexecute::outcome(&invocation.held, &source, options),
             None => Outcome::Reply(Reply::error(format!(
                 "NOSCRIPT no script with the SHA-1 '{}', keep it with RG.PYLOAD first",
                 shown(sum)

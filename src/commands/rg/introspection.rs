@@ -93,9 +93,9 @@ fn entry(session: &Arc<Session>, dead: bool, verbose: bool) -> Reply {
         Reply::bulk("dead"),
         Reply::bulk(if dead { "true" } else { "false" }),
         Reply::bulk("requirementInstallationNeeded"),
-        Reply::Int(0),
+        Reply::Int(i64::from(!session.origin.requirements.is_empty())),
         Reply::bulk("requirements"),
-        Reply::Array(Vec::new()),
+        Reply::bulks(session.origin.requirements.iter().map(String::as_str)),
         Reply::bulk("registrations"),
         Reply::Array(registered.collect()),
     ])

@@ -11,6 +11,7 @@ mod introspection;
 mod profile;
 mod pyexecute;
 mod registrations;
+mod requirements;
 mod session;
 mod trigger;
 
@@ -44,6 +45,11 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     function::register(loader)?;
     loader.command::<fcall::FCall>()?;
     loader.command::<fcall::FCallReadOnly>()?;
+    loader.command::<requirements::Dump>()?;
+    loader.command::<requirements::Export>()?;
+    loader.command::<requirements::Import>()?;
+    loader.command::<requirements::Drop>()?;
+    loader.command::<requirements::Learn>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
     loader.command::<cluster::Info>()?;

@@ -9,9 +9,9 @@
 use std::time::Duration;
 
 use crate::commands::args::{is_word, shown, Args};
-use crate::gears::{is_valid_id, run_script, sessions, Origin, ScriptRequest};
+use crate::gears::{is_valid_id, requirements, run_script, sessions, Origin, ScriptRequest};
 use crate::python::Isolation;
-use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use crate::redis::{ArgDoc, Command, CommandSpec, Held, Invocation, Job, Lane, Outcome, Pools};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::CancelToken;
@@ -36,30 +36,30 @@ impl Command for PyExecute {
             ArgDoc::option(c"scope", c"SCOPE"),
             ArgDoc::option(c"timeout", c"TIMEOUT"),
             ArgDoc::option(c"maxmemory", c"MAXMEMORY"),
+            ArgDoc::flag(c"force-reinstall-requirements", c"FORCE_REINSTALL_REQUIREMENTS"),
+            ArgDoc::option(c"requirement", c"REQUIREMENTS"),
         ],
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
         let (source, words) =
             invocation.args().split_first().map_or((&b""[..], &[][..]), |(source, rest)| (*source, rest));
-        outcome(source, words)
+        outcome(&invocation.held, source, words)
     }
 }
 
 /// What to do for a script with these options.
-pub(super) fn outcome(source: &[u8], words: &[&[u8]]) -> Outcome {
-    match start(source, words) {
-        Ok(job) => Outcome::Job(job),
-        Err(error) => Outcome::Reply(Reply::error(error)),
-    }
+pub(super) fn outcome(held: &Held<'_>, source: &[u8], words: &[&[u8]]) -> Outcome {
+    start(held, source, words).unwrap_or_else(|error| Outcome::Reply(Reply::error(error)))
 }
 
-fn start(source: &[u8], words: &[&[u8]]) -> Result<Job, String> {
+fn start(held: &Held<'_>, source: &[u8], words: &[&[u8]]) -> Result<Outcome, String> {
     let options = Options::parse(words)?;
     let cancel = CancelToken::new();
     let limit = options.limit;
     let origin = Origin {
         source: source.to_vec(),
+        requirements: options.requirements.clone(),
         isolation: options.isolation,
         by_script: options.by_script,
         max_memory: options.max_memory,
@@ -74,20 +74,30 @@ fn start(source: &[u8], words: &[&[u8]]) -> Result<Job, String> {
         cancel.clone(),
     )?;
     let request = ScriptRequest { unblocking: options.unblocking, session };
+    let run = move |lane: &mut Lane| {
+        if !lane.is_inline() {
+            // Counted from here: time in the queue is not the script's.
+            lane.cancel().set_limit(limit);
+        }
+        run_script(request, lane)
+    };
     let inline_limit = settings::PYTHON_INLINE_LIMIT.millis();
-    Ok(Job {
+    let job = |run| Job {
         pool: Pools::Python,
         limit: None,
         inline_limit: [limit, inline_limit].into_iter().flatten().min(),
         cancel,
-        run: Box::new(move |lane| {
-            if !lane.is_inline() {
-                // Counted from here: time in the queue is not the script's.
-                lane.cancel().set_limit(limit);
-            }
-            run_script(request, lane)
-        }),
-    })
+        run,
+    };
+    let Options { requirements: names, force, .. } = options;
+    if (names.is_empty() || !force) && requirements::are_ready(held, &names) {
+        return Ok(Outcome::Job(job(Box::new(run))));
+    }
+    let install = move |lane: &mut Lane| requirements::then(&names, force, lane, run);
+    let otherwise =
+        "Can not run gears inside a multi exec, lua, or when blocking is not allowed: its requirements have to \
+                     be installed";
+    Ok(Outcome::Pooled(job(Box::new(install)), Reply::error(otherwise)))
 }
 
 /// The options, as far as they were given.
@@ -101,6 +111,8 @@ struct Options {
     by_script: bool,
     limit: Option<Duration>,
     max_memory: Option<u64>,
+    requirements: Vec<String>,
+    force: bool,
 }
 
 impl Options {
@@ -116,6 +128,8 @@ impl Options {
             by_script: false,
             limit: settings::PYTHON_TIME_LIMIT.millis(),
             max_memory: Some(settings::PYTHON_MAX_MEMORY.get().unsigned_abs()).filter(|&bytes| bytes > 0),
+            requirements: Vec::new(),
+            force: false,
         };
         while let Some(word) = args.next() {
             options.read(word, &mut args)?;
@@ -129,7 +143,7 @@ impl Options {
         } else if is_word(word, "UPGRADE") {
             self.upgrade = true;
         } else if is_word(word, "FORCE_REINSTALL_REQUIREMENTS") {
-            // Nothing to do without requirements, which are refused below.
+            self.force = true;
         } else if is_word(word, "ID") {
             self.id = Some(id(args.next().ok_or("ID is missing")?)?);
         } else if is_word(word, "REPLACE_WITH") {
@@ -158,9 +172,7 @@ impl Options {
             let bytes = number("MAXMEMORY", "a number of bytes such as 64mb, 0 for no limit", args)?;
             self.max_memory = Some(bytes).filter(|&bytes| bytes > 0);
         } else if is_word(word, "REQUIREMENTS") {
-            if !args.rest().is_empty() {
-                return Err("REQUIREMENTS can not be installed yet by this version".to_owned());
-            }
+            self.requirements = requirements::checked(args.rest())?;
         } else {
             return Err(format!("Unknown arguments were given: {}", shown(word)));
         }

@@ -110,11 +110,12 @@ fn private_data(registration: &Arc<Registration>) -> String {
     let ids: Vec<String> = registrations().of_session(session).iter().map(|other| format!("'{}'", other.id)).collect();
     format!(
         "{{'sessionName':'{}', 'sessionDescription':'{}', 'refCount': {}, 'linkedTo': primary, 'dead': false, \
-         'isInstallationNeeded':0, 'registrationsList':[{}], 'depsList':[]}}",
+         'isInstallationNeeded':0, 'registrationsList':[{}], 'depsList':[{}]}}",
         session.id,
         session.description.as_deref().unwrap_or("null"),
         Arc::strong_count(session),
         ids.join(","),
+        session.origin.requirements.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(","),
     )
 }
 

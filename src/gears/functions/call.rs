@@ -72,8 +72,13 @@ fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &m
         return Err(format!("ERR the library {} does not declare {} any more", header.name, function.name).into_bytes());
     };
     let cancel = lane.cancel().clone();
-    let host = RunHost::new(Arc::clone(lane.door()), cancel.clone());
-    let host = Arc::new(if function.readonly { host.read_only() } else { host });
+    let owner = Owner { max_memory: header.max_memory, limit: header.limit, _session: None };
+    let host = Arc::new(if function.readonly {
+        // Without an owner: nothing goes on in the background, where it might write.
+        RunHost::new(Arc::clone(lane.door()), cancel.clone()).read_only()
+    } else {
+        RunHost::for_execution(lane, &owner)
+    });
     let keep = function.sync && !lane.is_inline();
     if keep {
         lane.door().keep().map_err(|denied| format!("ERR the call was stopped before it began: {denied}"))?;
@@ -84,7 +89,6 @@ fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &m
         lane.door().release();
     }
     let (reply, nested) = done.map_err(text_of)?;
-    let owner = Owner { max_memory: header.max_memory, limit: None, _session: None };
     run_nested(&loaded.script, nested, lane, &owner);
     Ok(reply)
 }

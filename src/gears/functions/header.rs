@@ -1,7 +1,9 @@
-//! What does the first line of a library say? `#!python name=lib [isolation=...] [timeout=ms] [maxmemory=bytes]`
+//! What does the first line of a library say? `#!python name=lib [isolation=...] [timeout=ms] [maxmemory=bytes]
+//! [requirement=package ...]`
 
 use std::time::Duration;
 
+use crate::gears::requirements;
 use crate::persistence::bytes::{Reader, Writer};
 use crate::python::Isolation;
 use crate::settings;
@@ -17,6 +19,8 @@ pub struct Header {
     pub limit: Option<Duration>,
     /// How much memory it may allocate.
     pub max_memory: Option<u64>,
+    /// The packages that it needs, in their order, each once.
+    pub requirements: Vec<String>,
 }
 
 /// Whether a library or a function may have this name.
@@ -44,12 +48,13 @@ impl Header {
             isolation: if settings::ISOLATION.is_on() { Isolation::Shared } else { Isolation::Subinterpreter },
             limit: settings::PYTHON_TIME_LIMIT.millis(),
             max_memory: Some(settings::PYTHON_MAX_MEMORY.get().unsigned_abs()).filter(|&bytes| bytes > 0),
+            requirements: Vec::new(),
         };
         let mut seen: Vec<String> = Vec::new();
         for word in words {
             let (key, value) = word.split_once('=').unwrap_or((word, ""));
             let key = key.to_ascii_lowercase();
-            if seen.contains(&key) {
+            if seen.contains(&key) && key != "requirement" {
                 return Err(format!("ERR Invalid metadata value, {key} argument was given multiple times"));
             }
             header.read(&key, value).map_err(|error| format!("ERR Invalid metadata value given: {word}{error}"))?;
@@ -63,6 +68,8 @@ impl Header {
                         one character long"
                 .to_owned());
         }
+        let names: Vec<&[u8]> = header.requirements.iter().map(String::as_bytes).collect();
+        header.requirements = requirements::checked(&names).map_err(|error| format!("ERR {error}"))?;
         Ok(header)
     }
 
@@ -85,7 +92,8 @@ impl Header {
                 let bytes = bytes.ok_or(", expected a number of bytes such as 64mb, 0 for no limit")?;
                 self.max_memory = Some(bytes.unsigned_abs()).filter(|&bytes| bytes > 0);
             }
-            _ => return Err(", expected name, isolation, timeout or maxmemory"),
+            "requirement" => self.requirements.push(value.to_owned()),
+            _ => return Err(", expected name, isolation, timeout, maxmemory or requirement"),
         }
         Ok(())
     }
@@ -93,7 +101,9 @@ impl Header {
     pub(super) fn write(&self, writer: Writer) -> Writer {
         let limit = self.limit.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         let writer = writer.string(self.name.as_bytes()).number(u64::from(self.isolation == Isolation::Shared));
-        writer.number(limit).number(self.max_memory.unwrap_or(0))
+        let writer = writer.number(limit).number(self.max_memory.unwrap_or(0));
+        let writer = writer.number(self.requirements.len() as u64);
+        self.requirements.iter().fold(writer, |writer, name| writer.string(name.as_bytes()))
     }
 
     pub(super) fn restore(reader: &mut Reader<'_>) -> Option<Self> {
@@ -101,7 +111,9 @@ impl Header {
         let isolation = if reader.number()? != 0 { Isolation::Shared } else { Isolation::Subinterpreter };
         let limit = Some(reader.number()?).filter(|&millis| millis > 0).map(Duration::from_millis);
         let max_memory = Some(reader.number()?).filter(|&bytes| bytes > 0);
-        Some(Self { name, isolation, limit, max_memory })
+        let count = reader.number()?;
+        let requirements = (0..count).map(|_| String::from_utf8(reader.string()?).ok()).collect::<Option<_>>()?;
+        Some(Self { name, isolation, limit, max_memory, requirements })
     }
 }
 
@@ -117,6 +129,9 @@ mod tests {
         assert_eq!(header.isolation, Isolation::Shared);
         assert_eq!(header.limit, Some(Duration::from_millis(50)));
         assert_eq!(header.max_memory, Some(1024));
+        let header =
+            Header::parse(b"#!python name=x requirement=b==1 requirement=a>=1,<2 requirement=b==1").expect("read");
+        assert_eq!(header.requirements, ["a>=1,<2", "b==1"]);
         let header = Header::parse(b"#!PYTHON NAME=x timeout=0").expect("read");
         assert_eq!((header.name.as_str(), header.limit, header.max_memory), ("x", None, None));
     }
@@ -133,6 +148,7 @@ mod tests {
         assert!(text(b"#!python name=a name=b").ends_with("name argument was given multiple times"));
         assert!(text(b"#!python name=a timeout=x")
             .ends_with("timeout=x, expected a number of milliseconds, 0 for no limit"));
-        assert!(text(b"#!python name=a what").ends_with("what, expected name, isolation, timeout or maxmemory"));
+        assert!(text(b"#!python name=a what")
+            .ends_with("what, expected name, isolation, timeout, maxmemory or requirement"));
     }
 }

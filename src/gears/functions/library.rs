@@ -127,7 +127,7 @@ impl Library {
     ///
     /// # Errors
     /// Why it can't be loaded, as the client sees it. The next call tries again.
-    pub(super) fn ready(&self, lane: &Lane) -> Result<Arc<Loaded>, Vec<u8>> {
+    pub(super) fn ready(&self, lane: &mut Lane) -> Result<Arc<Loaded>, Vec<u8>> {
         let _turn = loop {
             if let Some(loaded) = &*lock(&self.loaded) {
                 return Ok(Arc::clone(loaded));

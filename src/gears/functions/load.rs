@@ -10,7 +10,7 @@ use super::header::{is_valid_name, Header};
 use super::library::{Declared, Definition, Library};
 use super::table::{self, Install};
 use crate::gears::run::{new_run, text_of};
-use crate::gears::{config, host};
+use crate::gears::{config, host, requirements};
 use crate::python::host::{Host, KeysRequest, LogLevel, PlanInfo, RecordSource};
 use crate::python::{self, Plan, Scope, Script, Want};
 use crate::redis::{Job, Lane, Pools};
@@ -77,7 +77,7 @@ pub(super) fn job(
 }
 
 /// A library from its source, loaded.
-pub(super) fn new_library(header: Header, source: Vec<u8>, lane: &Lane) -> Result<Arc<Library>, Vec<u8>> {
+pub(super) fn new_library(header: Header, source: Vec<u8>, lane: &mut Lane) -> Result<Arc<Library>, Vec<u8>> {
     let failed = |text: Vec<u8>| [&b"ERR Error registering functions: "[..], &text].concat();
     let loaded = body(&header, &source, lane).map_err(failed)?;
     let declared = |plan: &Plan| Declared::new(&plan.id, &plan.registration.clone().unwrap_or_default());
@@ -89,10 +89,12 @@ pub(super) fn new_library(header: Header, source: Vec<u8>, lane: &Lane) -> Resul
 }
 
 /// Runs the body of a library in a new interpreter.
-pub(super) fn body(header: &Header, source: &[u8], lane: &Lane) -> Result<Loaded, Vec<u8>> {
+pub(super) fn body(header: &Header, source: &[u8], lane: &mut Lane) -> Result<Loaded, Vec<u8>> {
+    let packages = requirements::packages(&header.requirements, lane)?;
     let registry = python::registry().ok_or("Python is not running")?;
     let want = Want { isolation: header.isolation, scope: Scope::Library, max_memory: header.max_memory };
     let script = Script::new(registry.acquire(&want).map_err(|error| format!("no interpreter: {error}"))?);
+    let script = script.with_packages(packages);
     let host = Arc::new(Body { inline: lane.is_inline(), declared: Mutex::default() });
     let run = new_run(&host, lane.cancel().clone(), lane, header.max_memory);
     let plans = script.exec(run, source).map_err(text_of)?;

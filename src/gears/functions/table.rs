@@ -151,9 +151,13 @@ pub fn learn(held: &Held<'_>, what: &[u8], book: &[u8]) -> Result<(), String> {
 
 /// Follows what happens to the whole data set.
 pub(in crate::gears) fn on_server_event(_held: &Held<'_>, event: ServerEvent) {
-    if event == ServerEvent::Loaded {
-        let definitions = std::mem::take(&mut *loading());
-        reconcile(definitions);
+    match event {
+        ServerEvent::Loaded => {
+            let definitions = std::mem::take(&mut *loading());
+            reconcile(definitions);
+        }
+        ServerEvent::NotLoaded => loading().clear(),
+        _ => {}
     }
 }
 

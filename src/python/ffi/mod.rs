@@ -29,7 +29,7 @@ pub(crate) use lifetime::{
     create_interpreter, end_interpreter, initialise, is_initialised, libpython, lower_priority, promote_libpython,
     version,
 };
-pub(crate) use object::{compile, evaluate, text, Object, PyResult, Raised, Stored};
+pub(crate) use object::{compile, evaluate, prefer_path, text, Object, PyResult, Raised, Stored};
 
 /// Whether each sub-interpreter has a GIL of its own. CPython 3.12 could, but aborts under load.
 pub(crate) const OWN_GIL: bool = cfg!(Py_3_13);

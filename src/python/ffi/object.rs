@@ -167,6 +167,24 @@ pub(crate) fn import<'a>(attached: &'a Attached<'_>, name: &CStr) -> PyResult<Ob
     unsafe { Object::owned(attached, ffi::PyImport_ImportModule(name.as_ptr())) }
 }
 
+/// Has modules looked for in the folder `path` before all others.
+pub(crate) fn prefer_path(attached: &Attached<'_>, path: &[u8]) -> PyResult<()> {
+    let list = import(attached, c"sys")?.attribute(attached, c"path")?;
+    let path = text(attached, path)?;
+    // SAFETY: attached; live objects.
+    let done = unsafe {
+        match ffi::PySequence_Contains(list.as_ptr(), path.as_ptr()) {
+            0 => ffi::PyList_Insert(list.as_ptr(), 0, path.as_ptr()),
+            found => found.min(0),
+        }
+    };
+    if done == 0 {
+        Ok(())
+    } else {
+        Err(Raised)
+    }
+}
+
 /// Compiles a script body. `source` may hold anything; a NUL is a syntax error, as in CPython.
 pub(crate) fn compile<'a>(attached: &'a Attached<'_>, source: &[u8], name: &CStr) -> PyResult<Object<'a>> {
     // SAFETY: attached. `compile()` itself takes bytes with a length, so that a NUL is an error and not an end.
