@@ -57,7 +57,7 @@ def in_background(function, *args):
 def jobs_running(server):
     """How many jobs run in the module's pools."""
     info = server.info_interlock()
-    return info["workers_running"] + info["long_running"] + info["python_running"]
+    return sum(info[f"{pool}_running"] for pool in ("workers", "long", "rows", "python"))
 
 
 class PingWatch:

@@ -49,21 +49,32 @@ def test_five_hundred_block_in_one_thread(new_server, kind):
 COUNT = 10_000
 
 
-@pytest.mark.slow
-def test_ten_thousand_wait(new_server):
-    """Memory for each, the time to wake all of them, and PING meanwhile."""
+def roomy(new_server, *module_args):
+    """A server that takes so many clients."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < COUNT + 1000:
         pytest.skip(f"this system allows {hard} open files")
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, COUNT + 1000), hard))
-    server = new_server(config=["--maxclients", COUNT + 100])
-    client = server.client()
-    if int(client.config_get("maxclients")["maxclients"]) < COUNT:
+    server = new_server(*module_args, config=["--maxclients", COUNT + 100])
+    if int(server.client().config_get("maxclients")["maxclients"]) < COUNT:
         pytest.skip("this system allows the server too few open files")
-    token = client.execute_command("IL.ONCE", "v")[1]
+    return server
+
+
+def connections(server, client):
     links = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(COUNT)]
+    wait_until(lambda: client.info("clients")["connected_clients"] >= COUNT, 30)
+    return links
+
+
+@pytest.mark.slow
+def test_ten_thousand_wait(new_server):
+    """Memory for each, the time to wake all of them, and PING meanwhile."""
+    server = roomy(new_server)
+    client = server.client()
+    token = client.execute_command("IL.ONCE", "v")[1]
+    links = connections(server, client)
     try:
-        wait_until(lambda: client.info("clients")["connected_clients"] >= COUNT, 30)
         before, threads = client.info("memory")["used_memory"], threads_of(server)
         for link in links:
             link.sendall(b"IL.ONCE v WAIT 60000\r\n")
@@ -88,6 +99,55 @@ def test_ten_thousand_wait(new_server):
               f"PING p99 {watch.percentile(99) * 1000:.1f} ms, max {watch.worst() * 1000:.1f} ms")
         # Most of it is what the server itself allots: the query buffer, and two reply clients for a blocked module client.
         assert bytes_each < 100_000 and seconds < 20 and watch.percentile(99) < 1
+    finally:
+        for link in links:
+            link.close()
+
+
+@pytest.mark.slow
+def test_ten_thousand_searches_queue(new_server):
+    """Bounded memory for each, none lost, and past the queue's limit a clear error at once."""
+    room = COUNT - 500
+    server = roomy(new_server, "WORKERS", 1, "INLINE-COST", 0, "LONG-COST", 10**12, "QUEUE-LIMIT", room)
+    client = server.client()
+    client.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT")
+    pipe = client.pipeline(transaction=False)
+    for number in range(20_000):
+        pipe.hset(f"d:{number}", "t", " ".join(f"w{(number * k) % 997}" for k in range(1, 16)))
+    pipe.execute()
+    common = client.execute_command("FT.SEARCH", "idx", "w1", "LIMIT", 0, 0)[0]
+    # The first ones keep the only worker busy until all are there.
+    near = " ".join(f"({'|'.join(f'w{k}' for k in range(part, 997, 3))})" for part in range(3))
+    heavy = f"({near}) => {{$slop: 9; $inorder: true;}}"
+    links = connections(server, client)
+    try:
+        before, threads = client.info("memory")["used_memory"], threads_of(server)
+        selector = selectors.DefaultSelector()
+        for number, link in enumerate(links):
+            # Identical ones would share a place.
+            query = heavy if number < 60 else "w1"
+            link.sendall(f"FT.SEARCH idx '{query}' NOCONTENT LIMIT {COUNT} {number} TIMEOUT 0 DIALECT 2\r\n".encode())
+            selector.register(link, selectors.EVENT_READ, number)
+        most, found, refused = before, 0, 0
+        while found + refused < COUNT:
+            most = max(most, client.info("memory")["used_memory"])
+            ready = selector.select(60)
+            assert ready, f"only {found} + {refused} were answered"
+            for key, _ in ready:
+                reply = key.fileobj.recv(1000)
+                if reply.startswith(b"-"):
+                    assert b"queue is full" in reply, reply
+                    refused += 1
+                else:
+                    assert reply == b"*1\r\n:%d\r\n" % common or key.data < 60, reply
+                    found += 1
+                selector.unregister(key.fileobj)
+        print(f"\n{found} found, {refused} refused; {(most - before) / COUNT:.0f} bytes each at most")
+        assert refused > 0 and found >= room
+        assert most - before < COUNT * 100_000
+        assert threads_of(server) <= threads + 4
+        wait_until(lambda: client.info("clients")["blocked_clients"] == 0)
+        assert client.execute_command("FT.SEARCH", "idx", "w1", "LIMIT", 0, 0)[0] == common
     finally:
         for link in links:
             link.close()

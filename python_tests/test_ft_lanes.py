@@ -1,5 +1,7 @@
 """Searches give the same answer in every lane: pooled, in MULTI, in Lua, in SAFEMODE; and how they share threads."""
 
+import os
+import pathlib
 import threading
 
 import pytest
@@ -133,6 +135,29 @@ def test_long_searches_do_not_make_short_ones_wait(server, r):
             stop.set()
             for thread in threads:
                 thread.join(60)
+
+
+def nice_of_threads(server, name):
+    """What the threads of a pool are nice by."""
+    for task in pathlib.Path(f"/proc/{server.pid()}/task").iterdir():
+        words = (task / "stat").read_text()
+        if f"({name})" in words:
+            yield int(words.rpartition(")")[2].split()[16])
+
+
+def test_rows_of_a_long_search_are_read_by_threads_that_do_not_step_back(server, r):
+    """They hold the server's lock; the search itself gives way."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT", "other", "TAG")
+    for n in range(2000):
+        r.hset(f"d:{n}", mapping={"t": "common", "other": "x" * 20})
+    with config(r, inline_cost=0, long_cost=1):
+        for words in ((), ("RETURN", 1, "other"), ("SORTBY", "other")):
+            total, *rows = r.execute_command("FT.SEARCH", "idx", "common", *words, "LIMIT", 0, 1000)
+            assert total == 2000 and len(rows) == 2000 and b"x" * 20 in rows[1]
+        assert r.execute_command("FT.SEARCH", "idx", "common", "LIMIT", 0, 0) == [2000]
+    here = os.nice(0)
+    assert set(nice_of_threads(server, "il-rows")) == {here}
+    assert set(nice_of_threads(server, "il-long")) == {min(here + 5, 19)}
 
 
 def test_identical_searches_at_once_are_computed_once(server, r):

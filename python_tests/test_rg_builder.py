@@ -104,11 +104,6 @@ def test_errors_in_operations(r, over, steps, found, failed):
     assert len(errors) == failed
 
 
-def test_coroutines_come_later(r):
-    found, errors = run(r, script("async def f(x): return x", "[1]", ".map(f)"))
-    assert found == [] and b"not available yet" in errors[0]
-
-
 # -- KeysReader -----------------------------------------------------------------------------------
 
 
@@ -269,14 +264,6 @@ def test_readers_that_scripts_build(r):
     r.mset({"a1": 1, "b1": 1})
     assert results(r, "GB('PythonReader').run(createKeysOnlyReader('a*'))") == [b"a1"]
     assert results(r, "GB('PythonReader').run(shardReaderCallback)") == [b"1"]
-
-
-def test_an_execution_can_be_awaited_later_only(r):
-    from gears import error
-
-    text = error(r, "import asyncio\nf = GB('ShardsIDReader').run()\nasync def wait(): await f\nasyncio.run(wait())")
-    assert "not available yet" in text
-    wait_freed(r)
 
 
 @pytest.mark.slow

@@ -176,19 +176,12 @@ def test_flat_error_is_its_text(r):
 @pytest.mark.parametrize(
     "call",
     [
-        "createFuture()",
-        "gearsFuture()",
         "registerTE(1, lambda: 1)",
         "call_next('a')",
         "get_command()",
-        "override_reply('x')",
     ],
 )
 def test_what_comes_later_says_so(r, call):
     text = error(r, call)
     assert "NameError" not in text
     assert "not available yet" in text or "ctx" in text or "Future object" in text
-
-
-def test_is_async_allow(r):
-    assert value(r, "bool(isAsyncAllow())") in (True, False)

@@ -33,6 +33,7 @@ pub(crate) fn changed(held: &crate::redis::Held<'_>, setting: &'static Setting) 
         "workers" => {
             Pools::Workers.get().resize(setting.count());
             Pools::Long.get().resize(setting.count());
+            Pools::Rows.get().resize(setting.count());
         }
         "pin-scripts" => crate::coordination::scripts::follow_setting(held),
         "index-threads" => Pools::Indexing.get().resize(setting.count()),

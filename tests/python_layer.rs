@@ -11,7 +11,7 @@ use interlock::python::{own_gil, version, Isolation, PlanOutcome};
 use interlock::reply::Reply;
 use interlock::sync::Stop;
 
-use python::{eventually, fails, ok, scoped, session, FRESH, SHARED};
+use python::{ended, eventually, fails, ok, scoped, session, FRESH, SHARED};
 
 #[test]
 fn a_script_runs_in_each_isolation() {
@@ -137,8 +137,10 @@ fn an_execution_inside_a_step_is_handed_back() {
         )
         .unwrap();
     let (outcome, nested) = session.script.run_plan(session.run(), &plans[0]).unwrap();
+    let outcome = ended(outcome);
     assert_eq!(outcome, PlanOutcome { results: vec![Reply::bulk("1")], errors: vec![] });
     let (inner, _) = session.script.run_plan(session.run(), &nested[0]).unwrap();
+    let inner = ended(inner);
     assert_eq!(inner, PlanOutcome { results: vec![], errors: vec![b"inner".to_vec()] });
 }
 

@@ -61,5 +61,6 @@ pub mod score;
 pub mod sections;
 pub mod segment;
 pub mod spellcheck;
+mod sync;
 pub mod terms;
 pub mod text;

@@ -53,5 +53,8 @@ pub const MULTI_TEXT_SLOP: u32 = 100;
 /// Latitude, north and south, at which the geographic grid ends (that of web Mercator).
 pub const MAX_LATITUDE: f64 = 85.05112878;
 
+/// Bytes of the parts in which a long text is read: some milliseconds of work.
+pub const PART_BYTES: usize = 128 << 10;
+
 /// Longitude, east and west.
 pub const MAX_LONGITUDE: f64 = 180.0;

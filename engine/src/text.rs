@@ -6,6 +6,7 @@
 //! synonym groups it is in.
 
 mod analyser;
+mod chinese;
 mod language;
 mod normalise;
 mod phonetic;
@@ -22,4 +23,5 @@ pub use phonetic::phonetic_code;
 pub use stemmer::Stemmer;
 pub use stop_words::StopWords;
 pub use synonyms::Synonyms;
+pub use tokeniser::cut_from;
 pub use value::{geo_point, normalise_tag, number, tags, Point};

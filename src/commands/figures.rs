@@ -22,6 +22,7 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
     for (name, pool) in [
         ("workers", Pools::Workers),
         ("long", Pools::Long),
+        ("rows", Pools::Rows),
         ("python", Pools::Python),
         ("indexing", Pools::Indexing),
         ("scanning", Pools::Scanning),

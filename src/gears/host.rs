@@ -5,18 +5,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{commit, config, executions, registrations, Execution, Session};
-use crate::python::host::{Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
-use crate::redis::{self, Door, Level, Slice};
+use crate::python::host::{Background, Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
+use crate::python::Plan;
+use crate::redis::{self, Door, Lane, Level, Pools, Slice};
 use crate::reply::Reply;
 use crate::sync::CancelToken;
 
 use super::reader::KeysSource;
+use super::run::{self, Owner};
 
 /// The server as one run of a script sees it.
 pub(super) struct RunHost {
     door: Arc<Door>,
     /// What stops the executions that the script creates; they may outlive it.
-    executions_cancel: CancelToken,
+    executions_cancel: Mutex<CancelToken>,
     created: Mutex<Vec<Arc<Execution>>>,
     /// Whose script it is, while its body runs.
     session: Option<Arc<Session>>,
@@ -30,13 +32,19 @@ pub(super) struct RunHost {
     read_only: bool,
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
+    /// Whose execution it is, or whose script.
+    owner: Mutex<Option<Owner>>,
+    /// Whether its steps may wait for coroutines.
+    may_wait: bool,
+    /// The reply of `override_reply`, where a client waits for the execution.
+    reply: Option<Arc<Mutex<Option<Reply>>>>,
 }
 
 impl RunHost {
     pub(super) fn new(door: Arc<Door>, executions_cancel: CancelToken) -> Self {
         Self {
             door,
-            executions_cancel,
+            executions_cancel: Mutex::new(executions_cancel),
             created: Mutex::default(),
             session: None,
             triggers: Mutex::default(),
@@ -44,7 +52,26 @@ impl RunHost {
             reading: false,
             read_only: false,
             ids: None,
+            owner: Mutex::default(),
+            may_wait: false,
+            reply: None,
         }
+    }
+
+    /// The server as an execution of a session's script sees it.
+    pub(super) fn for_execution(lane: &Lane, owner: &Owner) -> Self {
+        let host = Self::new(Arc::clone(lane.door()), lane.cancel().clone());
+        Self { owner: Mutex::new(Some(owner.clone())), may_wait: lane.may_wait(), ..host }
+    }
+
+    /// The same where a client waits whose reply the script may override.
+    pub(super) fn answering(self) -> Self {
+        Self { reply: Some(Arc::default()), ..self }
+    }
+
+    /// The reply that the script has given in the place of its results.
+    pub(super) fn take_reply(&self) -> Option<Reply> {
+        self.reply.as_ref().and_then(|reply| reply.lock().unwrap_or_else(PoisonError::into_inner).take())
     }
 
     /// The same for the body of a script that is run again for registrations of these ids.
@@ -64,7 +91,20 @@ impl RunHost {
 
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
-        Self { session: Some(Arc::clone(session)), ..self }
+        Self { session: Some(Arc::clone(session)), owner: Mutex::new(Some(session.into())), ..self }
+    }
+
+    /// What stops the executions that are created from here on.
+    pub(super) fn set_cancel(&self, cancel: &CancelToken) {
+        *self.executions_cancel.lock().unwrap_or_else(PoisonError::into_inner) = cancel.clone();
+    }
+
+    fn cancel(&self) -> CancelToken {
+        self.executions_cancel.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn owner(&self) -> Option<Owner> {
+        self.owner.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The executions created so far.
@@ -145,15 +185,69 @@ impl Host for RunHost {
         Ok(Box::new(KeysSource::new(Arc::clone(&self.door), request)))
     }
 
-    fn create_execution(&self, plan: &PlanInfo) -> Result<String, String> {
+    fn create_execution(&self, plan: &PlanInfo, apart: bool) -> Result<String, String> {
         if self.read_only {
             // Its steps might write.
             return Err("a read-only function can not create executions".to_owned());
         }
-        let execution = executions().create(Arc::new(plan.clone()), self.executions_cancel.clone(), false);
+        let cancel = if apart { CancelToken::new() } else { self.cancel() };
+        let execution = executions().create(Arc::new(plan.clone()), cancel, false);
         let id = execution.id.clone();
         self.created.lock().unwrap_or_else(PoisonError::into_inner).push(execution);
         Ok(id)
+    }
+
+    fn start(&self, plan: Plan) -> Result<(), String> {
+        let Some(owner) = self.owner().filter(|_| !self.reading) else { return Ok(()) };
+        let execution = {
+            let mut created = self.created.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = created.iter().position(|execution| execution.id == plan.id);
+            at.map(|at| created.swap_remove(at)).ok_or("the execution is not there any more")?
+        };
+        let (id, cancel) = (execution.id.clone(), execution.cancel.clone());
+        redis::background(Pools::Python, self.door.db(), cancel, move |lane| {
+            run::run_unattended(&plan.script(), &plan, &execution, lane, &owner);
+        })
+        .map_err(|refused| {
+            executions().remove(&id);
+            refused.to_string()
+        })
+    }
+
+    fn may_wait(&self) -> bool {
+        self.may_wait
+    }
+
+    fn background(&self) -> Result<Background, String> {
+        let owner = self.owner().filter(|_| self.may_wait).ok_or("Creating async record is not allowed")?;
+        let cancel = self.cancel();
+        if self.door.is_inline() {
+            // It holds nobody up any more.
+            cancel.set_limit(owner.limit);
+        }
+        let door = Door::apart(self.door.db(), cancel.clone());
+        let host = RunHost::new(door, cancel.clone());
+        let host = Self { owner: Mutex::new(Some(owner.clone())), may_wait: true, reply: self.reply.clone(), ..host };
+        Ok(Background { host: Arc::new(host), cancel })
+    }
+
+    fn go_on(&self, work: Box<dyn FnOnce() + Send>) {
+        redis::go_on(Pools::Python, work);
+    }
+
+    fn ended(&self) {
+        let owner = self.owner.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(owner);
+    }
+
+    fn override_reply(&self, reply: Reply) -> Result<(), String> {
+        let slot = self.reply.as_ref().ok_or("Can not get command ctx")?;
+        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        if slot.is_some() {
+            return Err("Can only override reply once".to_owned());
+        }
+        *slot = Some(reply);
+        Ok(())
     }
 
     fn create_registration(&self, plan: &PlanInfo, options: &Options) -> Result<String, String> {

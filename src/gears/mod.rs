@@ -4,6 +4,7 @@
 //! start executions). The tables here are leaf locks: nothing waits while holding one.
 
 pub mod cache;
+mod calls;
 mod commit;
 pub mod config;
 mod durable;
@@ -11,6 +12,7 @@ mod events;
 mod execution;
 pub mod functions;
 mod host;
+mod profile;
 mod queue;
 mod reader;
 mod registration;
@@ -23,6 +25,7 @@ mod trigger;
 pub use commit::unregister;
 pub use durable::learn as learn_session;
 pub use execution::{executions, Execution, Executions, Finished, Status};
+pub use profile::profile;
 pub use registration::{KeyTrigger, Mode, Registration, Stats, Trigger};
 pub use registrations::{registrations, Registrations};
 pub use run::{run_script, stuck, ScriptRequest};

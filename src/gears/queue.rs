@@ -4,6 +4,7 @@
 //! queue is bounded: past `event-queue-bytes` writing clients are made to pause for a moment, past twice as much (a
 //! transaction of a million writes, a script that feeds itself) events are given up, and counted.
 
+use std::borrow::Borrow;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::mem::take;
@@ -13,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use super::host::RunHost;
 use super::registration::Registration;
-use super::run::{count, new_run, run_nested, text_of};
-use super::{executions, Execution, Finished, Status};
-use crate::python::{PlanOutcome, ScriptError};
+use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
+use super::{executions, Execution, Finished, Status, Trigger};
+use crate::python::{PlanOutcome, ScriptError, Waiting};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -150,19 +151,24 @@ struct Turn {
 impl Turn {
     fn run(mut self, lane: &mut Lane) {
         let events = self.next_batch(lane.db());
-        let rest = run_batch(&self.registration, lane, events);
-        let next = {
+        let (rest, suspended) = run_batch(&self.registration, lane, events);
+        {
             let mut queue = queue(&self.registration);
             for event in rest.into_iter().rev() {
                 queue.bytes += event.bytes();
                 queue.events.push_front(event);
             }
-            queue.draining = !queue.events.is_empty();
-            self.over = true;
-            queue.events.front().map(|event| event.db)
-        };
-        if let Some(db) = next {
-            submit(&self.registration, db);
+        }
+        self.over = true;
+        match suspended {
+            // The next event has its turn when this one has ended.
+            Some((suspended, client)) => suspended.then(&self.registration, true, move |registration, reply| {
+                if let Some(client) = client {
+                    client.finish(&reply);
+                }
+                next_turn(registration);
+            }),
+            None => next_turn(&self.registration),
         }
     }
 
@@ -180,6 +186,18 @@ impl Turn {
     }
 }
 
+/// Sees that somebody runs the next events, if there are any.
+fn next_turn(registration: &Arc<Registration>) {
+    let next = {
+        let mut queue = queue(registration);
+        queue.draining = !queue.events.is_empty();
+        queue.events.front().map(|event| event.db)
+    };
+    if let Some(db) = next {
+        submit(registration, db);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         if !self.over {
@@ -188,65 +206,131 @@ impl Drop for Turn {
     }
 }
 
-/// Runs events one after the other, each as an execution of its own; returns those that did not begin.
-fn run_batch(registration: &Arc<Registration>, lane: &mut Lane, events: Vec<Event>) -> Vec<Event> {
+/// Runs events one after the other, each as an execution of its own; returns those that did not begin, and the one that
+/// waits for coroutines with its client.
+fn run_batch(
+    registration: &Arc<Registration>,
+    lane: &mut Lane,
+    events: Vec<Event>,
+) -> (Vec<Event>, Option<(Suspended, Option<BlockedReply>)>) {
     let mut events: VecDeque<Event> = events.into();
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
     let mut ended = 0;
-    run_events(registration, lane, &records, true, |finished| {
+    let suspended = run_events(registration, lane, records.iter().map(|one| (one, None)), true, |reply| {
         ended += 1;
         if let Some(client) = events.pop_front().and_then(|event| event.client) {
-            client.finish(&trigger_reply(finished));
+            client.finish(&reply);
         }
+    });
+    let suspended = suspended.map(|suspended| {
+        ended += 1;
+        (suspended, events.pop_front().and_then(|event| event.client))
     });
     for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
         event.records = records;
     }
-    events.into()
+    (events.into(), suspended)
 }
 
 /// Runs a call of `RG.TRIGGER`, or an event at once.
 pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records: Reply, keep: bool) -> Reply {
     let mut reply = None;
-    run_events(registration, lane, std::slice::from_ref(&records), keep, |finished| {
-        reply = Some(trigger_reply(finished));
-    });
+    let ended = |ended| reply = Some(ended);
+    if let Some(suspended) = run_events(registration, lane, std::iter::once((records, None)), keep, ended) {
+        let client = lane.postpone();
+        suspended.then(registration, keep, move |_, reply| client.answer(&reply));
+        return Reply::Null;
+    }
     reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
 }
 
-/// All results, or the first error.
-fn trigger_reply(finished: &Finished) -> Reply {
-    match finished.errors.first() {
-        Some(error) => Reply::Error(error.clone()),
-        None => Reply::Array(finished.results.clone()),
+/// The reply that the script has chosen; all results, or the first error.
+fn trigger_reply(finished: &Finished, host: &RunHost) -> Reply {
+    let chosen = host.take_reply();
+    match (chosen, finished.errors.first()) {
+        (Some(reply), _) => reply,
+        (None, Some(error)) => Reply::Error(error.clone()),
+        (None, None) => Reply::Array(finished.results.clone()),
     }
 }
 
-/// Runs the plan of a registration for each event in turn, until one is stopped or the batch has had its time. With
-/// `keep` the executions stay listed.
-fn run_events(
+/// An event's execution that waits for coroutines.
+pub(super) struct Suspended {
+    execution: Arc<Execution>,
+    host: Arc<RunHost>,
+    waiting: Waiting,
+}
+
+impl Suspended {
+    /// Calls `then` with the reply when it has ended. With `keep` the execution stays listed.
+    pub(super) fn then(
+        self,
+        registration: &Arc<Registration>,
+        keep: bool,
+        then: impl FnOnce(&Arc<Registration>, Reply) + Send + 'static,
+    ) {
+        let Self { execution, host, waiting } = self;
+        let registration = Arc::clone(registration);
+        waiting.then(move |result| {
+            let finished = end_execution(&execution, result);
+            ended(&registration, &execution, keep);
+            then(&registration, trigger_reply(&finished, &host));
+        });
+    }
+}
+
+/// The execution of an event has ended. With `keep` it stays listed.
+fn ended(registration: &Registration, execution: &Execution, keep: bool) {
+    let (status, finished) = execution.snapshot();
+    registration.count_end(status, &finished);
+    if keep {
+        registration.keep(execution);
+    } else {
+        executions().remove(&execution.id);
+    }
+}
+
+/// Runs the plan of a registration for each event in turn, until one is stopped or waits, or the batch has had its time.
+/// With `keep` the executions stay listed. An event comes with what stops it, if that is not what stops the run. Returns the
+/// one that waits for coroutines.
+pub(super) fn run_events<E: Borrow<Reply>>(
     registration: &Arc<Registration>,
     lane: &mut Lane,
-    events: &[Reply],
+    mut events: impl Iterator<Item = (E, Option<CancelToken>)>,
     keep: bool,
-    mut ended: impl FnMut(&Finished),
-) {
+    mut answer: impl FnMut(Reply),
+) -> Option<Suspended> {
     let origin = &registration.session.origin;
     let cancel = lane.cancel().clone();
     if !lane.is_inline() {
         cancel.set_limit(origin.limit);
     }
-    let host = Arc::new(RunHost::new(Arc::clone(lane.door()), cancel.clone()));
+    let owner = Owner::from(&registration.session);
+    let host = RunHost::for_execution(lane, &owner);
+    let commands = matches!(registration.trigger, Trigger::Command { .. });
+    let host = Arc::new(if commands { host.answering() } else { host });
     let run = new_run(&host, cancel.clone(), lane, origin.max_memory);
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
+    // What stops the event that begins next, if it has something of its own.
+    let own: RefCell<Option<CancelToken>> = RefCell::new(None);
+    let events = std::iter::from_fn(|| {
+        let (records, token) = events.next()?;
+        if let Some(token) = &token {
+            cancel.follow(Some(token));
+            host.set_cancel(token);
+        }
+        own.replace(token);
+        Some(records)
+    });
     let begin = || {
         if begun.get() > 0 && Instant::now() >= until {
             return false;
         }
-        let execution = executions().create(Arc::clone(&registration.plan.info), cancel.clone(), true);
+        let token = own.take().unwrap_or_else(|| cancel.clone());
+        let execution = executions().create(Arc::clone(&registration.plan.info), token, true);
         if execution.start().is_err() {
             executions().remove(&execution.id);
             return false;
@@ -258,26 +342,26 @@ fn run_events(
     let mut end = |finished: Finished| {
         let Some(execution) = current.take() else { return };
         execution.end(Status::Done, finished);
-        let (status, finished) = execution.snapshot();
-        registration.count_end(status, &finished);
-        if keep {
-            registration.keep(&execution);
-        } else {
-            executions().remove(&execution.id);
-        }
-        ended(&finished);
+        ended(registration, &execution, keep);
+        answer(trigger_reply(&execution.snapshot().1, &host));
     };
-    let done = registration.plan.script().run_events(run, &registration.plan, events.iter(), begin, |outcome| {
+    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |outcome| {
         let PlanOutcome { results, errors } = outcome;
         end(Finished { results, errors, ..Finished::default() });
     });
+    cancel.follow(None);
+    let mut waiting = None;
     match done {
-        Ok(nested) => run_nested(&registration.plan.script(), nested, lane, origin.max_memory),
+        Ok((waits, nested)) => {
+            waiting = waits;
+            run_nested(&registration.plan.script(), nested, lane, &owner);
+        }
         Err(error) => fail(registration, &current, &cancel, error, end),
     }
     if let Some(stop) = cancel.stopped() {
         count(stop);
     }
+    Some(Suspended { execution: current.take()?, host, waiting: waiting? })
 }
 
 /// The run as a whole has ended with an error: it is that of the event under way, or of the next one.

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::calls::Calls;
 use super::queue::Queue;
 use super::{config, executions, Execution, Finished, Session, Status};
 use crate::python::host::Options;
@@ -116,6 +117,7 @@ pub struct Registration {
     pub trigger: Trigger,
     pub(super) plan: Plan,
     pub(super) queue: Mutex<Queue>,
+    pub(super) calls: Mutex<Calls>,
     stats: Mutex<Stats>,
     live: AtomicBool,
     /// Executions that have ended and are kept for `RG.DUMPEXECUTIONS`, oldest first.
@@ -139,6 +141,7 @@ impl Registration {
             trigger: trigger(&plan.info.reader, &options),
             plan,
             queue: Mutex::default(),
+            calls: Mutex::default(),
             stats: Mutex::default(),
             live: AtomicBool::new(false),
             kept: Mutex::default(),

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::time::Duration;
 
 use sha1::{Digest, Sha1};
 
 use super::durable::Page;
 use super::host::RunHost;
 use super::{commit, config, executions, sessions, Execution, Finished, Session, Status, COUNTERS};
-use crate::python::{self, Plan, PlanOutcome, Run, Scope, Script, ScriptError, Want};
+use crate::python::{self, Plan, PlanOutcome, Ran, Run, Scope, Script, ScriptError, Waiting, Want};
 use crate::redis::{self, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -80,26 +81,40 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
     let Some(execution) = executions().get(&plan.id) else {
         return Reply::error("ERR the execution was dropped before it began (see MaxExecutions)");
     };
-    let max_memory = session.origin.max_memory;
+    let owner = Owner::from(session);
     if !request.unblocking {
-        let finished = run_execution(&script, &plan, &execution, lane, max_memory);
         if registers {
             // The reply is that of the registration; the execution stays listed.
+            run_kept(&script, &plan, &execution, lane, &owner);
             return Reply::ok();
         }
-        executions().remove(&execution.id);
-        return finished.reply();
+        return match run_execution(&script, &plan, &execution, lane, &owner) {
+            Course::Ended(finished) => {
+                executions().remove(&execution.id);
+                finished.reply()
+            }
+            Course::Waits(waiting) => {
+                let client = lane.postpone();
+                let kept = (script, request.session);
+                waiting.then(move |result| {
+                    let finished = end_execution(&execution, result);
+                    executions().remove(&execution.id);
+                    client.answer(&finished.reply());
+                    drop(kept);
+                });
+                Reply::Null
+            }
+        };
     }
     let id = if registers { Reply::ok() } else { Reply::bulk(execution.id.clone()) };
     if !background {
-        run_execution(&script, &plan, &execution, lane, max_memory);
+        run_kept(&script, &plan, &execution, lane, &owner);
         return id;
     }
     let limit = session.origin.limit;
     let refused = redis::background(Pools::Python, lane.db(), executions_cancel.clone(), move |lane| {
         executions_cancel.set_limit(limit);
-        run_execution(&script, &plan, &execution, lane, max_memory);
-        drop(request.session);
+        run_kept(&script, &plan, &execution, lane, &owner);
     });
     match refused {
         Ok(()) => id,
@@ -158,38 +173,96 @@ fn put_in_force(session: &Arc<Session>, registered: Vec<Plan>, lane: &mut Lane) 
     Ok(())
 }
 
-/// Runs one execution to its end, and the executions that its steps create after it.
-fn run_execution(
-    script: &Script,
-    plan: &Plan,
-    execution: &Arc<Execution>,
-    lane: &mut Lane,
-    max_memory: Option<u64>,
-) -> Arc<Finished> {
-    if execution.start().is_ok() {
-        let host = Arc::new(RunHost::new(Arc::clone(lane.door()), lane.cancel().clone()));
-        let run = new_run(&host, execution.cancel.clone(), lane, max_memory);
-        let (finished, nested) = match script.run_plan(run, plan) {
-            Ok((PlanOutcome { results, errors }, nested)) => {
-                (Finished { results, errors, ..Finished::default() }, nested)
-            }
-            Err(error) => (Finished { errors: vec![text_of(error)], ..Finished::default() }, Vec::new()),
-        };
-        if let Some(stop) = execution.cancel.stopped() {
-            count(stop);
-        }
-        execution.end(Status::Done, finished);
-        run_nested(script, nested, lane, max_memory);
+/// Whose executions they are: what they may take, and what they keep.
+#[derive(Clone)]
+pub(in crate::gears) struct Owner {
+    pub(super) max_memory: Option<u64>,
+    /// How long one may take in the background.
+    pub(super) limit: Option<Duration>,
+    /// Set for those of a script.
+    pub(super) _session: Option<Arc<Session>>,
+}
+
+impl From<&Arc<Session>> for Owner {
+    fn from(session: &Arc<Session>) -> Self {
+        let origin = &session.origin;
+        Self { max_memory: origin.max_memory, limit: origin.limit, _session: Some(Arc::clone(session)) }
     }
+}
+
+/// How far an execution came.
+enum Course {
+    Ended(Arc<Finished>),
+    /// It waits for coroutines. It has not been ended: [`end_execution`] is to be called then.
+    Waits(Waiting),
+}
+
+/// Runs one execution as far as it can without waiting, and the executions that its steps create after it.
+fn run_execution(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) -> Course {
+    if execution.start().is_ok() {
+        let host = Arc::new(RunHost::for_execution(lane, owner));
+        let run = new_run(&host, execution.cancel.clone(), lane, owner.max_memory);
+        match script.run_plan(run, plan) {
+            Ok((Ran::Ended(outcome), nested)) => {
+                end_execution(execution, Ok(outcome));
+                run_nested(script, nested, lane, owner);
+            }
+            Ok((Ran::Waits(waiting), nested)) => {
+                run_nested(script, nested, lane, owner);
+                return Course::Waits(waiting);
+            }
+            Err(error) => {
+                end_execution(execution, Err(error));
+            }
+        }
+    }
+    Course::Ended(execution.snapshot().1)
+}
+
+/// Ends an execution with what came of it.
+pub(super) fn end_execution(execution: &Execution, result: Result<PlanOutcome, ScriptError>) -> Arc<Finished> {
+    let finished = match result {
+        Ok(PlanOutcome { results, errors }) => Finished { results, errors, ..Finished::default() },
+        Err(error) => Finished { errors: vec![text_of(error)], ..Finished::default() },
+    };
+    if let Some(stop) = execution.cancel.stopped() {
+        count(stop);
+    }
+    execution.end(Status::Done, finished);
     execution.snapshot().1
 }
 
-/// Runs the executions that steps created. Nobody waits for them: they are run, and dropped.
-pub(super) fn run_nested(script: &Script, plans: Vec<Plan>, lane: &mut Lane, max_memory: Option<u64>) {
+/// Runs an execution that stays listed.
+fn run_kept(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) {
+    if let Course::Waits(waiting) = run_execution(script, plan, execution, lane, owner) {
+        let (kept, execution) = ((script.clone(), owner.clone()), Arc::clone(execution));
+        waiting.then(move |result| {
+            end_execution(&execution, result);
+            drop(kept);
+        });
+    }
+}
+
+/// Runs an execution that nobody waits for: it is run, and dropped.
+pub(super) fn run_unattended(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) {
+    match run_execution(script, plan, execution, lane, owner) {
+        Course::Ended(_) => drop(executions().remove(&execution.id)),
+        Course::Waits(waiting) => {
+            let (kept, execution) = ((script.clone(), owner.clone()), Arc::clone(execution));
+            waiting.then(move |result| {
+                end_execution(&execution, result);
+                executions().remove(&execution.id);
+                drop(kept);
+            });
+        }
+    }
+}
+
+/// Runs the executions that steps created.
+pub(super) fn run_nested(script: &Script, plans: Vec<Plan>, lane: &mut Lane, owner: &Owner) {
     for plan in plans {
         if let Some(execution) = executions().get(&plan.id) {
-            run_execution(script, &plan, &execution, lane, max_memory);
-            executions().remove(&execution.id);
+            run_unattended(script, &plan, &execution, lane, owner);
         }
     }
 }
@@ -208,6 +281,7 @@ pub(super) fn new_run(
         inline: lane.is_inline(),
         max_memory,
         traceback: config::with_traceback(),
+        profile: config::profiles(),
         on_stuck: Some(Box::new(move || {
             redis::log(
                 Level::Warning,

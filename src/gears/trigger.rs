@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::calls;
 use super::durable::{self, Underway};
 use super::queue::{self, Event};
 use super::registration::{Mode, Registration};
@@ -41,14 +42,30 @@ pub fn trigger(words: &[&[u8]]) -> Outcome {
             ),
         });
     }
-    registration.count_event();
     let limit = registration.session.origin.limit;
+    let by_itself = sync || limit.is_some() || registration.session.origin.max_memory.is_some();
+    if !by_itself {
+        let (queued, cancel, copy) = (Arc::clone(&registration), CancelToken::new(), records.clone());
+        let wait = Wait {
+            limit: None,
+            cancel: cancel.clone(),
+            register: Box::new(move |held, client| calls::push(held, &queued, copy, cancel, client)),
+            otherwise: Reply::Null,
+        };
+        return Outcome::WaitOr(wait, job(None, move |lane| counted(&registration, lane, records)));
+    }
+    registration.count_event();
     let job = job(limit, move |lane| queue::run_one(&registration, lane, records, false));
     if sync {
         Outcome::Now(job)
     } else {
         Outcome::Job(job)
     }
+}
+
+fn counted(registration: &Arc<Registration>, lane: &mut Lane, records: Reply) -> Reply {
+    registration.count_event();
+    queue::run_one(registration, lane, records, false)
 }
 
 fn unknown() -> Reply {

@@ -5,6 +5,7 @@
 //! prepare interpreters start. Each remedy against a known defect of CPython has its switch here.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -14,13 +15,17 @@ use super::interpreter::{Core, Isolation, State};
 use super::{reaper, registry, watch};
 
 /// The runtime library, in the order in which its modules are loaded.
-const SOURCES: [(&CStr, &str); 7] = [
+const SOURCES: [(&CStr, &str); 11] = [
     (c"_interlock_guard", include_str!("lib/guard.py")),
     (c"_interlock_interrupt", include_str!("lib/interrupt.py")),
+    (c"_interlock_loop", include_str!("lib/loop.py")),
+    (c"_interlock_waiting", include_str!("lib/waiting.py")),
+    (c"_interlock_steps", include_str!("lib/steps.py")),
     (c"_interlock_pipeline", include_str!("lib/pipeline.py")),
     (c"_interlock_registration", include_str!("lib/registration.py")),
     (c"_interlock_builder", include_str!("lib/builder.py")),
     (c"_interlock_function", include_str!("lib/function.py")),
+    (c"_interlock_profile", include_str!("lib/profile.py")),
     (c"_interlock_runtime", include_str!("lib/runtime.py")),
 ];
 
@@ -96,13 +101,21 @@ pub fn boot(options: BootOptions) -> Result<(), String> {
     Ok(())
 }
 
+/// The file's path without symbolic links, or the path as it is. Not by `canonicalize`, that is `realpath`, which lets its
+/// caller free what libc has allocated: Valkey 8.1 loads modules with `RTLD_DEEPBIND`, and where the server is linked to
+/// a shared jemalloc (Debian's) the two are different allocators then.
+fn real_path(path: PathBuf) -> PathBuf {
+    let file = std::fs::File::open(&path);
+    let real = file.and_then(|file| std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())));
+    real.unwrap_or(path)
+}
+
 /// The executable of the Python that libpython belongs to: CPython would look for one on PATH and may find another
 /// version's.
 fn executable() -> Option<CString> {
     let version = ffi::version();
     let minor = version.split('.').nth(1)?;
-    let library = PathBuf::from(std::ffi::OsString::from_vec(ffi::libpython()?.into_bytes()));
-    let library = library.canonicalize().unwrap_or(library);
+    let library = real_path(PathBuf::from(std::ffi::OsString::from_vec(ffi::libpython()?.into_bytes())));
     let name = format!("bin/python3.{minor}");
     let found = library.ancestors().skip(1).map(|dir: &Path| dir.join(&name)).find(|path| path.exists())?;
     CString::new(found.into_os_string().into_vec()).ok()

@@ -4,7 +4,11 @@
 //! one run of a script or of an execution, and carries what that run may do: its lane, its
 //! database, its user.
 
+use std::sync::Arc;
+
+use super::Plan;
 use crate::reply::Reply;
+use crate::sync::CancelToken;
 
 /// The level of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +54,35 @@ pub trait Host: Send + Sync {
     /// Starts to read keys. Never waits.
     fn open_keys(&self, request: KeysRequest) -> Result<Box<dyn RecordSource>, String>;
 
-    /// Registers an execution that the script's `run()` created, and returns its id. Never waits.
-    fn create_execution(&self, plan: &PlanInfo) -> Result<String, String>;
+    /// Registers an execution that the script's `run()` created, and returns its id. Never waits. With `apart` it is
+    /// started at once ([`Host::start`]), and only its own stop stops it.
+    fn create_execution(&self, plan: &PlanInfo, apart: bool) -> Result<String, String>;
+
+    /// Starts an execution that was created apart, beside this run. Never waits.
+    fn start(&self, _plan: Plan) -> Result<(), String> {
+        Err("no execution can be started here".to_owned())
+    }
+
+    /// Whether a step may wait for a coroutine or a future, so that its execution ends later. Never waits.
+    fn may_wait(&self) -> bool {
+        false
+    }
+
+    /// What such an execution goes on with. Never waits.
+    fn background(&self) -> Result<Background, String> {
+        Err("Creating async record is not allowed".to_owned())
+    }
+
+    /// Runs the next piece of such an execution on a thread for Python, soon. Never waits.
+    fn go_on(&self, _work: Box<dyn FnOnce() + Send>) {}
+
+    /// An execution that went on in the background has ended: nothing is asked of this host any more. Never waits.
+    fn ended(&self) {}
+
+    /// Gives the client that started the execution another reply than the results. Never waits.
+    fn override_reply(&self, _reply: Reply) -> Result<(), String> {
+        Err("Can not get command ctx".to_owned())
+    }
 
     /// Notes a registration that the script's `register()` asks for, and returns its id. Never waits. It becomes
     /// active when the script has ended without an error.
@@ -63,6 +94,14 @@ pub trait Host: Send + Sync {
     fn declare_function(&self, _name: &str) -> Result<(), String> {
         Err("functions can only be declared by a library, see RG.FUNCTION LOAD".to_owned())
     }
+}
+
+/// How an execution goes on when the run that began it has returned.
+pub struct Background {
+    /// The server as it sees it from then on.
+    pub host: Arc<dyn Host>,
+    /// Stops it.
+    pub cancel: CancelToken,
 }
 
 /// What `register()` was given: names and values, already checked.

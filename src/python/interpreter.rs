@@ -5,7 +5,7 @@
 //! interpreter has really ended, so that watchers and the reaper can look at it safely.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -88,8 +88,14 @@ pub(crate) struct Objects {
     pub(crate) template: Stored,
     /// `describe(type, value, traceback, with_traceback)`: the text of an exception.
     pub(crate) describe: Stored,
-    /// `run_plan(plan, event=None)`: `(results, errors)`.
+    /// `run_plan(plan, event=None)`: `(results, errors)`, or the run that it waits as.
     pub(crate) run_plan: Stored,
+    /// `run_profiled(globals, plan, event=None)`: as `run_plan`, and adds to the script's profile.
+    pub(crate) run_profiled: Stored,
+    /// `profile_text(globals, order)`: the script's profile as text, or None.
+    pub(crate) profile_text: Stored,
+    /// `resume_plan(queue)`: the next piece of an execution that waited.
+    pub(crate) resume_plan: Stored,
     /// `call_option(plan, name)`: calls a function that a registration was given.
     pub(crate) call_option: Stored,
     /// `farewell()`: what a module registered to be called at the end.
@@ -109,6 +115,8 @@ pub(crate) enum Discarded {
     Object(Stored),
     /// A script's globals: emptied, since its functions and they refer to each other.
     Namespace(Stored),
+    /// The waiting records of an execution that was stopped: their coroutines are cancelled.
+    Queue(Stored),
 }
 
 /// An interpreter, from its creation to its end.
@@ -129,6 +137,8 @@ pub(crate) struct Core {
     pending: Mutex<Vec<Discarded>>,
     limits: Mutex<Vec<Option<u64>>>,
     code: Mutex<Option<(Vec<u8>, Stored)>>,
+    /// Whether its event loop has been started.
+    has_loop: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -165,6 +175,7 @@ impl Core {
             pending: Mutex::new(Vec::new()),
             limits: Mutex::new(Vec::new()),
             code: Mutex::new(None),
+            has_loop: AtomicBool::new(false),
         }
     }
 
@@ -229,6 +240,14 @@ impl Core {
             match discarded {
                 Discarded::Object(object) => drop(object.into_object(attached)),
                 Discarded::Namespace(dict) => dict.into_object(attached).clear_dict(),
+                Discarded::Queue(queue) => {
+                    let queue = queue.into_object(attached);
+                    let abandoned =
+                        queue.attribute(attached, c"abandon").and_then(|abandon| abandon.call(attached, &[]));
+                    if let Err(raised) = abandoned {
+                        super::ffi::clear(attached, raised);
+                    }
+                }
             }
         }
     }
@@ -261,6 +280,11 @@ impl Core {
         if let Some((_, code)) = code {
             drop(code.into_object(attached));
         }
+    }
+
+    /// Whether its event loop has been started; the first who asks is to do it.
+    pub(crate) fn has_loop(&self) -> bool {
+        self.has_loop.swap(true, Ordering::AcqRel)
     }
 
     /// A run begins, with this memory limit.

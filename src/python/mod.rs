@@ -8,6 +8,7 @@
 
 pub mod host;
 
+mod background;
 mod boot;
 mod ffi;
 mod interpreter;
@@ -18,12 +19,13 @@ mod run;
 mod script;
 mod watch;
 
+pub use background::Waiting;
 pub use boot::{boot, BootOptions};
 pub use ffi::RawAllocator;
 pub use interpreter::{Interpreter, InterpreterInfo, Isolation, Scope, State};
 pub use registry::{registry, Registry, RegistryStats, Want};
 pub use run::Run;
-pub use script::{Plan, PlanOutcome, Script, ScriptError};
+pub use script::{Plan, PlanOutcome, Ran, Script, ScriptError};
 
 /// The stack that a thread needs to run Python code: CPython counts calls, not bytes, and a recursion through C
 /// code must meet its limit before the end of the stack.

@@ -228,7 +228,7 @@ fn bounded(core: &Arc<Core>, work: impl FnOnce(&Attached<'_>)) {
 }
 
 /// The host of code that runs when nobody listens any more.
-struct Nobody;
+pub(super) struct Nobody;
 
 const GONE: &str = "the script has ended";
 
@@ -253,7 +253,7 @@ impl Host for Nobody {
     fn open_keys(&self, _: KeysRequest) -> Result<Box<dyn RecordSource>, String> {
         Err(GONE.to_owned())
     }
-    fn create_execution(&self, _: &PlanInfo) -> Result<String, String> {
+    fn create_execution(&self, _: &PlanInfo, _: bool) -> Result<String, String> {
         Err(GONE.to_owned())
     }
 }

@@ -13,8 +13,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::ffi::{ident, Attached, Ident, ThreadRef};
-use super::host::{Host, LogLevel};
+use super::background::Ending;
+use super::ffi::{ident, Attached, Ident, Stored, ThreadRef};
+use super::host::{Background, Host, LogLevel};
 use super::interpreter::Core;
 use super::output::Output;
 use super::script::{Globals, Plan};
@@ -45,6 +46,8 @@ pub struct Run {
     pub max_memory: Option<u64>,
     /// Whether error texts hold the traceback.
     pub traceback: bool,
+    /// Whether executions add to the profile of their script.
+    pub profile: bool,
     /// Called once, on a thread of the Python layer, when the run was told to stop and did not
     /// within a second (a loop in C): the caller can answer the client and replace the thread.
     pub on_stuck: Option<Box<dyn Fn() + Send + Sync>>,
@@ -53,7 +56,7 @@ pub struct Run {
 impl Run {
     /// A run in a worker thread, without limits.
     pub fn new(host: Arc<dyn Host>, cancel: CancelToken) -> Self {
-        Self { host, cancel, inline: false, max_memory: None, traceback: true, on_stuck: None }
+        Self { host, cancel, inline: false, max_memory: None, traceback: true, profile: false, on_stuck: None }
     }
 }
 
@@ -71,7 +74,6 @@ pub(crate) struct RunState {
     /// Weak: a thread that a script left behind must not keep the interpreter.
     pub(crate) owner: Weak<Globals>,
     pub(crate) plans: Mutex<Vec<Plan>>,
-    pub(crate) started: Instant,
     /// Somebody watches it more closely than the general look every few milliseconds.
     pub(crate) companion: AtomicBool,
     /// How often its threads were interrupted.
@@ -80,10 +82,15 @@ pub(crate) struct RunState {
     pub(crate) stuck: AtomicBool,
     /// Whether error texts hold the traceback.
     pub(crate) traceback: bool,
+    /// Whether executions add to the profile of their script.
+    pub(super) profile: bool,
     body: AtomicBool,
     /// Whether a thread has been told to stop, by an exception or by a native function.
     cut: AtomicBool,
     inline: Option<Ident>,
+    /// Set for a background run: how it ends.
+    pub(super) ending: Option<Mutex<Ending>>,
+    max_memory: Option<u64>,
     abandoned: AtomicBool,
     threads: Mutex<Threads>,
     /// The threads inside `atomic()`.
@@ -100,6 +107,8 @@ struct Threads {
     running: bool,
     quiet_until: Option<Instant>,
     children: Vec<Target>,
+    /// When its only thread began what it does now.
+    began: Instant,
 }
 
 /// A thread that can be interrupted.
@@ -138,26 +147,58 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl RunState {
     pub(crate) fn new(run: Run, core: Arc<Core>, owner: Weak<Globals>) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new(Self::with(run, core, owner))
+    }
+
+    /// What an execution of `run` goes on as when `run` has returned; `queue` holds its waiting records.
+    pub(crate) fn background(given: Background, run: &RunState, queue: Stored) -> Arc<Self> {
+        let Background { host, cancel } = given;
+        let max_memory = run.max_memory;
+        let next = Run { max_memory, traceback: run.traceback, ..Run::new(host, cancel) };
+        run.core.begin_run(max_memory);
+        let state = Self::with(next, run.core.clone(), run.owner.clone());
+        let state = Arc::new(Self { ending: Some(Ending::new(queue)), ..state });
+        super::watch::watch_waiting(&state);
+        state
+    }
+
+    /// A background run has ended.
+    pub(super) fn end_background(&self) {
+        self.flush_output();
+        lock(&self.threads).running = false;
+        self.host.ended();
+        self.core.end_run(self.max_memory);
+    }
+
+    fn with(run: Run, core: Arc<Core>, owner: Weak<Globals>) -> Self {
+        Self {
             host: run.host,
             cancel: run.cancel,
             core,
             owner,
             plans: Mutex::new(Vec::new()),
-            started: Instant::now(),
             companion: AtomicBool::new(false),
             rounds: AtomicU32::new(0),
             stuck: AtomicBool::new(false),
             traceback: run.traceback,
+            profile: run.profile,
             body: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             inline: run.inline.then(ident),
+            ending: None,
+            max_memory: run.max_memory,
             abandoned: AtomicBool::new(false),
-            threads: Mutex::new(Threads { main: None, running: true, quiet_until: None, children: Vec::new() }),
+            threads: Mutex::new(Threads {
+                main: None,
+                running: true,
+                quiet_until: None,
+                children: Vec::new(),
+                began: Instant::now(),
+            }),
             atomic: Mutex::new(Vec::new()),
             output: Mutex::new(Output::default()),
             on_stuck: run.on_stuck,
-        })
+        }
     }
 
     /// Notes that a script's body runs, not a plan of it.
@@ -192,6 +233,17 @@ impl RunState {
     pub(crate) fn is_over(&self) -> bool {
         let threads = lock(&self.threads);
         !threads.running && threads.children.is_empty()
+    }
+
+    /// Whether nothing of it runs now, though a background run may go on.
+    pub(crate) fn is_idle(&self) -> bool {
+        let threads = lock(&self.threads);
+        threads.children.is_empty() && (!threads.running || self.ending.is_some())
+    }
+
+    /// How long its only thread has been at what it does.
+    pub(crate) fn busy_for(&self) -> Duration {
+        lock(&self.threads).began.elapsed()
     }
 
     /// The threads to interrupt, passed to `each` while none of them can leave the run; not those of which `delicate`
@@ -244,6 +296,11 @@ impl RunState {
             threads.main = None;
             threads.running = false;
         }
+        self.put_right(attached);
+    }
+
+    /// Takes back what was sent to the calling thread, and puts right what it may have been torn away from.
+    fn put_right(&self, attached: &Attached<'_>) {
         self.forget_raised(attached);
         if self.cut.load(Ordering::Acquire) {
             let settle = self.core.objects().settle.get(attached);
@@ -367,6 +424,8 @@ impl Drop for Membership {
 
 thread_local! {
     static CURRENT: RefCell<Option<Membership>> = const { RefCell::new(None) };
+    /// What the thread worked for before it joined a background run.
+    static BEFORE: RefCell<Vec<Option<Membership>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The run that the calling thread works for.
@@ -402,6 +461,42 @@ pub(crate) fn enter(run: &Arc<RunState>) -> impl Drop {
         }
     }
     Guard(CURRENT.with(|current| current.replace(Some(Membership { run: run.clone(), child: None }))))
+}
+
+/// Makes the calling thread, which is attached, work for `run` until [`part`].
+pub(crate) fn join(run: &Arc<RunState>, attached: &Attached<'_>) -> Result<(), Stop> {
+    if let Some(stop) = run.stop() {
+        return Err(stop);
+    }
+    let me = attached.ident();
+    let left_over = {
+        let mut threads = lock(&run.threads);
+        if threads.children.is_empty() {
+            threads.began = Instant::now();
+        }
+        threads.children.push(Target::new(attached));
+        !threads.running
+    };
+    let member = Membership { run: run.clone(), child: Some(me) };
+    if left_over {
+        // A coroutine that nobody waits for any more goes on while its script is there.
+        run.owner.upgrade().ok_or(Stop::Aborted)?.remember(run);
+    }
+    let before = CURRENT.with(|current| current.replace(Some(member)));
+    BEFORE.with_borrow_mut(|all| all.push(before));
+    super::watch::watch(run);
+    Ok(())
+}
+
+/// Ends what [`join`] began; nobody interrupts the calling thread for that run after this.
+pub(crate) fn part(attached: &Attached<'_>) {
+    let before = BEFORE.with_borrow_mut(Vec::pop).flatten();
+    let Some(member) = CURRENT.with(|current| current.replace(before)) else { return };
+    let run = member.run.clone();
+    run.forget_child(attached.ident());
+    run.put_right(attached);
+    drop(member);
+    super::watch::returned(&run);
 }
 
 /// Makes the calling thread, which Python started, one of `run`'s until it ends.

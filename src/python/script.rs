@@ -4,13 +4,15 @@
 //! created. Dropping one never waits: its objects are released by whoever is attached next, and
 //! its threads are interrupted.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use super::background::Waiting;
 use super::ffi::{self, Attached, Object, PyResult, Stored};
 use super::host::{Options, PlanInfo};
-use super::interpreter::{Discarded, Interpreter, Isolation};
+use super::interpreter::{Core, Discarded, Interpreter, Isolation};
 use super::run::{Run, RunState};
 use crate::reply::Reply;
 use crate::sync::Stop;
@@ -48,7 +50,16 @@ pub struct PlanOutcome {
     pub errors: Vec<Vec<u8>>,
 }
 
+/// How far a plan came.
+pub enum Ran {
+    /// To its end.
+    Ended(PlanOutcome),
+    /// It waits for coroutines, and goes on later.
+    Waits(Waiting),
+}
+
 /// A script in its interpreter.
+#[derive(Clone)]
 pub struct Script {
     globals: Arc<Globals>,
 }
@@ -102,14 +113,13 @@ impl Plan {
 impl Drop for Plan {
     fn drop(&mut self) {
         if let Some(object) = self.object.take() {
-            discard(&self.globals.interpreter, Discarded::Object(object));
+            discard(self.globals.interpreter.core(), Discarded::Object(object));
         }
     }
 }
 
 /// Releases something without attaching here.
-fn discard(interpreter: &Arc<Interpreter>, discarded: Discarded) {
-    let core = interpreter.core();
+pub(super) fn discard(core: &Arc<Core>, discarded: Discarded) {
     if core.discard(discarded) {
         super::reaper::sweep(core);
     }
@@ -150,55 +160,53 @@ impl Script {
         Ok(plans)
     }
 
-    /// Executes a plan of this script on the calling thread; returns its outcome, and the plans that its steps
+    /// Executes a plan of this script on the calling thread; returns how far it came, and the plans that its steps
     /// created in turn.
     ///
     /// # Errors
     /// What ended the execution as a whole; a record that fails is part of the outcome.
-    pub fn run_plan(&self, run: Run, plan: &Plan) -> Result<(PlanOutcome, Vec<Plan>), ScriptError> {
+    pub fn run_plan(&self, run: Run, plan: &Plan) -> Result<(Ran, Vec<Plan>), ScriptError> {
         self.perform(run, |attached, state| {
             let Some(object) = &plan.object else {
-                return Ok(PlanOutcome { results: Vec::new(), errors: Vec::new() });
+                return Ok(Ran::Ended(PlanOutcome { results: Vec::new(), errors: Vec::new() }));
             };
             let object = object.get(attached);
-            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
-            let pair = run_plan.call(attached, &[&object])?;
-            // Results may be as large as the limit; copying them must not fail for their size.
-            state.core.lift_limit();
-            Ok(outcome(attached, &pair))
+            let ran = self.start(attached, state, &object, None)?;
+            Ok(came(attached, state, &ran))
         })
     }
 
     /// Executes a registration's plan once for each of `events` (each an array of records), in order, without giving
     /// the interpreter up in between. `begin` is asked before each (`false` ends it) and `end` told what came of it; both
-    /// with the GIL held, so they wait for nothing. Returns the plans that the steps created.
+    /// with the GIL held, so they wait for nothing. An event that waits for coroutines is the last one. Returns it, and
+    /// the plans that the steps created.
     ///
     /// # Errors
     /// What ended the run: the event that was begun last did not end.
-    pub fn run_events<'e>(
+    pub fn run_events<E: Borrow<Reply>>(
         &self,
         run: Run,
         plan: &Plan,
-        events: impl Iterator<Item = &'e Reply>,
+        events: impl Iterator<Item = E>,
         mut begin: impl FnMut() -> bool,
         mut end: impl FnMut(PlanOutcome),
-    ) -> Result<Vec<Plan>, ScriptError> {
-        let ((), plans) = self.perform(run, |attached, state| {
-            let Some(object) = &plan.object else { return Ok(()) };
+    ) -> Result<(Option<Waiting>, Vec<Plan>), ScriptError> {
+        self.perform(run, |attached, state| {
+            let Some(object) = &plan.object else { return Ok(None) };
             let object = object.get(attached);
-            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
             for event in events {
                 if !begin() {
                     break;
                 }
-                let records = ffi::to_python(attached, event)?;
-                let pair = run_plan.call(attached, &[&object, &records])?;
-                state.core.lift_limit();
-                end(outcome(attached, &pair));
+                let records = ffi::to_python(attached, event.borrow())?;
+                let ran = self.start(attached, state, &object, Some(&records))?;
+                match came(attached, state, &ran) {
+                    Ran::Ended(outcome) => end(outcome),
+                    Ran::Waits(waiting) => return Ok(Some(waiting)),
+                }
             }
-            Ok(())
-        })?;
-        Ok(plans)
+            Ok(None)
+        })
     }
 
     /// Calls a function that the body has declared, with two lists: keys and arguments (arrays). Returns its result, and
@@ -233,6 +241,38 @@ impl Script {
             call_option.call(attached, &[&object, &name]).map(drop)
         })
         .map(drop)
+    }
+
+    /// Starts a plan, over an event if there is one.
+    fn start<'a>(
+        &self,
+        attached: &'a Attached<'_>,
+        state: &RunState,
+        plan: &Object<'_>,
+        event: Option<&Object<'_>>,
+    ) -> PyResult<Object<'a>> {
+        let objects = self.interpreter().core().objects();
+        let plan_and_event = [Some(plan), event];
+        if !state.profile {
+            let arguments: Vec<_> = plan_and_event.into_iter().flatten().collect();
+            return objects.run_plan.get(attached).call(attached, &arguments);
+        }
+        let globals = self.globals(attached)?;
+        let arguments: Vec<_> = std::iter::once(&globals).chain(plan_and_event.into_iter().flatten()).collect();
+        objects.run_profiled.get(attached).call(attached, &arguments)
+    }
+
+    /// The profile of this script's executions as text, if there is one; an empty `order` forgets it.
+    ///
+    /// # Errors
+    /// What it does not like of the order.
+    pub fn profile(&self, run: Run, order: &str) -> Result<Option<Vec<u8>>, ScriptError> {
+        let (text, _) = self.perform(run, |attached, state| {
+            let (globals, order) = (self.globals(attached)?, ffi::text(attached, order.as_bytes())?);
+            let text = state.core.objects().profile_text.get(attached).call(attached, &[&globals, &order])?;
+            Ok((!text.is_none()).then(|| ffi::encode(attached, &text)))
+        })?;
+        Ok(text)
     }
 
     fn globals<'a>(&self, attached: &'a Attached<'_>) -> PyResult<Object<'a>> {
@@ -318,7 +358,12 @@ impl Drop for Left<'_> {
     }
 }
 
-fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with_traceback: bool) -> ScriptError {
+pub(super) fn describe(
+    attached: &Attached<'_>,
+    state: &RunState,
+    raised: ffi::Raised,
+    with_traceback: bool,
+) -> ScriptError {
     let objects = state.core.objects();
     let Some(exception) = ffi::take(attached, raised) else {
         return ScriptError { text: b"failed running the given script".to_vec(), stop: None };
@@ -330,8 +375,18 @@ fn describe(attached: &Attached<'_>, state: &RunState, raised: ffi::Raised, with
     ScriptError { text, stop }
 }
 
-/// Converts the pair of lists that a plan returns.
-fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome {
+/// What `run_plan` returned.
+fn came(attached: &Attached<'_>, state: &RunState, ran: &Object<'_>) -> Ran {
+    if let Some(run) = ffi::run_in(attached, ran) {
+        return Ran::Waits(Waiting(run));
+    }
+    // Results may be as large as the limit; copying them must not fail for their size.
+    state.core.lift_limit();
+    Ran::Ended(outcome(attached, ran))
+}
+
+/// Converts the pair of lists that a plan gives at its end.
+pub(super) fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome {
     let mut outcome = PlanOutcome { results: Vec::new(), errors: Vec::new() };
     if let Some(results) = ffi::tuple_item(attached, pair, 0) {
         let mut at = 0;
@@ -373,7 +428,7 @@ impl Drop for Globals {
             }
         }
         if let Some(dict) = lock(&self.dict).take() {
-            discard(&self.interpreter, Discarded::Namespace(dict));
+            discard(self.interpreter.core(), Discarded::Namespace(dict));
         }
     }
 }

@@ -28,6 +28,8 @@ const LOOK: Duration = Duration::from_millis(5);
 const TICK: Duration = Duration::from_millis(1);
 /// How often a companion raises.
 const RAISE: Duration = Duration::from_millis(5);
+/// Background runs are looked at once in so many rounds: there may be thousands.
+const WAITING_EVERY: u32 = 4;
 /// How long the watcher goes on looking at an empty list before it sleeps: waking it costs a system call.
 const LINGER: u32 = 20;
 /// A run that does not stop within this time is reported as stuck.
@@ -40,6 +42,8 @@ const IDLE: Duration = Duration::from_secs(10);
 /// The runs to look at.
 struct Watch {
     runs: Mutex<Vec<Watched>>,
+    /// Background runs, which may have to stop while nothing of them runs.
+    waiting: Mutex<Vec<Arc<RunState>>>,
     wake: Condvar,
     asleep: AtomicBool,
     ticks: AtomicBool,
@@ -53,6 +57,7 @@ struct Watched {
 
 static WATCH: Watch = Watch {
     runs: Mutex::new(Vec::new()),
+    waiting: Mutex::new(Vec::new()),
     wake: Condvar::new(),
     asleep: AtomicBool::new(false),
     ticks: AtomicBool::new(false),
@@ -84,9 +89,35 @@ pub(crate) fn watch(run: &Arc<RunState>) {
     }
 }
 
+/// Looks at a background run until it has ended.
+pub(crate) fn watch_waiting(run: &Arc<RunState>) {
+    lock(&WATCH.waiting).push(run.clone());
+    let _runs = lock(&WATCH.runs);
+    if WATCH.asleep.swap(false, Ordering::Relaxed) {
+        WATCH.wake.notify_one();
+    }
+}
+
+/// Ends the background runs that must stop; whether there are others.
+fn look_at_waiting() -> bool {
+    let (mut stopped, mut ended) = (Vec::new(), Vec::new());
+    let any = {
+        let mut waiting = lock(&WATCH.waiting);
+        let (gone, rest) = std::mem::take(&mut *waiting).into_iter().partition(|run| run.has_ended());
+        ended.extend::<Vec<_>>(gone);
+        *waiting = rest;
+        stopped.extend(waiting.iter().filter_map(|run| Some((run.cancel.stopped()?, run.clone()))));
+        !waiting.is_empty()
+    };
+    for (stop, run) in stopped {
+        run.finish_stopped(stop);
+    }
+    any
+}
+
 /// The main thread of `run` has returned: if nothing else of it runs, it need not be looked at any more.
 pub(crate) fn returned(run: &Arc<RunState>) {
-    if run.is_over() {
+    if run.is_idle() {
         // The caller has a reference too: nothing is dropped under the lock.
         let mut runs = lock(&WATCH.runs);
         if let Some(at) = runs.iter().position(|watched| Arc::ptr_eq(&watched.run, run)) {
@@ -97,13 +128,19 @@ pub(crate) fn returned(run: &Arc<RunState>) {
 
 fn look() {
     let mut empty = 0;
+    let mut round = 0_u32;
+    let mut any_waiting = false;
     loop {
+        round = round.wrapping_add(1);
+        if round % WAITING_EVERY == 0 || !any_waiting {
+            any_waiting = look_at_waiting();
+        }
         let mut stuck = Vec::new();
         // Dropped after the lock: with the last reference goes the run's host, which is not ours.
         let over: Vec<Watched>;
         {
             let mut runs = lock(&WATCH.runs);
-            let (gone, rest) = std::mem::take(&mut *runs).into_iter().partition(|watched| watched.run.is_over());
+            let (gone, rest) = std::mem::take(&mut *runs).into_iter().partition(|watched| watched.run.is_idle());
             over = gone;
             *runs = rest;
             for watched in runs.iter_mut() {
@@ -113,11 +150,11 @@ fn look() {
                         stuck.push(watched.run.clone());
                     }
                     accompany(&watched.run);
-                } else if WATCH.ticks.load(Ordering::Relaxed) && watched.run.started.elapsed() >= LOOK {
+                } else if WATCH.ticks.load(Ordering::Relaxed) && watched.run.busy_for() >= LOOK {
                     accompany(&watched.run);
                 }
             }
-            empty = if runs.is_empty() { empty + 1 } else { 0 };
+            empty = if runs.is_empty() && !any_waiting { empty + 1 } else { 0 };
             if empty > LINGER {
                 WATCH.asleep.store(true, Ordering::Relaxed);
                 while WATCH.asleep.load(Ordering::Relaxed) {
@@ -145,7 +182,7 @@ fn accompany(run: &Arc<RunState>) {
 
 /// Stays with one run until it is over, or until it needs no companion any more.
 fn companion(run: &Arc<RunState>) {
-    while !run.is_over() {
+    while !run.is_idle() {
         let stopping = run.stop().is_some();
         if !stopping && !WATCH.ticks.load(Ordering::Relaxed) {
             break;

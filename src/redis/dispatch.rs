@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
-use super::lane::Client;
+use super::lane::{Client, Waits};
 use super::{blocked, contend, priority, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
@@ -29,6 +29,8 @@ pub enum Outcome {
     Now(Job),
     /// Block the client; somebody else will answer it.
     Wait(Wait),
+    /// The same where the client may be blocked, and a job elsewhere.
+    WaitOr(Wait, Job),
 }
 
 /// Work that may be long.
@@ -67,6 +69,8 @@ pub enum Pools {
     Workers,
     /// For jobs that are known to be long, so that the others need not wait for them.
     Long,
+    /// For the rows of those: who reads them holds the server's lock, so they must not be slower than others.
+    Rows,
     /// For Python, where a script may do what it likes.
     Python,
     /// For reading documents into indexes.
@@ -79,6 +83,7 @@ pub enum Pools {
 
 static WORKERS: OnceCell<Pool> = OnceCell::new();
 static LONG: OnceCell<Pool> = OnceCell::new();
+static ROWS: OnceCell<Pool> = OnceCell::new();
 static PYTHON: OnceCell<Pool> = OnceCell::new();
 static INDEXING: OnceCell<Pool> = OnceCell::new();
 static MAINTENANCE: OnceCell<Pool> = OnceCell::new();
@@ -96,7 +101,12 @@ impl Pools {
     pub fn get(self) -> &'static Pool {
         self.cell().get_or_init(|| match self {
             Pools::Workers => Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK),
-            Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Long => {
+                // Threads take after the one that starts them, which must not be one that has stepped back.
+                Pools::Rows.get();
+                Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK)
+            }
+            Pools::Rows => Pool::new("il-rows", settings::WORKERS.count(), WORKER_STACK),
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
             Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
             Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
@@ -120,6 +130,7 @@ impl Pools {
         match self {
             Pools::Workers => &WORKERS,
             Pools::Long => &LONG,
+            Pools::Rows => &ROWS,
             Pools::Python => &PYTHON,
             Pools::Indexing => &INDEXING,
             Pools::Scanning => &SCANNING,
@@ -130,7 +141,9 @@ impl Pools {
 
 /// The pools that were used so far.
 fn started() -> impl Iterator<Item = &'static Pool> {
-    [WORKERS.get(), LONG.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get(), SCANNING.get()].into_iter().flatten()
+    [WORKERS.get(), LONG.get(), ROWS.get(), PYTHON.get(), INDEXING.get(), MAINTENANCE.get(), SCANNING.get()]
+        .into_iter()
+        .flatten()
 }
 
 /// The jobs under way: how SHUTDOWN reaches them.
@@ -212,7 +225,7 @@ pub fn background(
     // An index asks for a few jobs at a time, and a refused one would have to be asked for again.
     let limit = match pool {
         Pools::Indexing | Pools::Maintenance | Pools::Scanning => usize::MAX,
-        Pools::Workers | Pools::Long | Pools::Python => settings::QUEUE_LIMIT.count(),
+        Pools::Workers | Pools::Long | Pools::Rows | Pools::Python => settings::QUEUE_LIMIT.count(),
     };
     pool.get().submit(limit, move || {
         let _registered = registered;
@@ -221,12 +234,35 @@ pub fn background(
     })
 }
 
+/// Runs a job that serves clients who wait already: the bound of the pool's queue is not meant for it.
+pub fn background_surely(pool: Pools, db: i32, cancel: CancelToken, work: impl FnOnce(&mut Lane) + Send + 'static) {
+    let registered = Registered::new(&cancel);
+    go_on(pool, move || {
+        let _registered = registered;
+        work(&mut Lane::pooled(db, cancel, Client::default()));
+    });
+}
+
+/// Runs a piece of a job that was taken before: the bound of the pool's queue is not meant for it.
+pub fn go_on(pool: Pools, work: impl FnOnce() + Send + 'static) {
+    // Refused only at the end of the server; the work is dropped then.
+    let _ = pool.get().submit(usize::MAX, move || {
+        pool.begin();
+        work();
+    });
+}
+
 /// Does what `outcome` says.
 pub(super) fn dispatch(outcome: Outcome, invocation: &Invocation<'_>) {
     match outcome {
         Outcome::Reply(reply) => answer(&invocation.held, &reply),
         Outcome::Job(job) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => pooled(job, invocation),
         Outcome::Job(job) | Outcome::Now(job) => inline(job, invocation),
+        Outcome::WaitOr(wait, _) if may_block(invocation.flags) && !settings::SAFEMODE.is_on() => {
+            let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
+            (wait.register)(&invocation.held, blocked);
+        }
+        Outcome::WaitOr(_, job) => inline(job, invocation),
         Outcome::Wait(wait) if may_block(invocation.flags) => {
             let blocked = BlockedReply::block(&invocation.held, wait.cancel, wait.limit);
             (wait.register)(&invocation.held, blocked);
@@ -261,15 +297,18 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
 
 /// Runs `work` here and now, under the lock that the caller holds.
 pub fn at_once<R>(held: &Held<'_>, cancel: CancelToken, work: impl FnOnce(&mut Lane) -> R) -> R {
-    work(&mut Lane::inline(held, cancel))
+    work(&mut Lane::inline(held, cancel, Waits::Freely))
 }
 
 fn inline(job: Job, invocation: &Invocation<'_>) {
     job.cancel.set_limit(job.inline_limit);
-    let mut lane = Lane::inline(&invocation.held, job.cancel);
+    let waits = if may_block(invocation.flags) { Waits::Blocks } else { Waits::Never };
+    let mut lane = Lane::inline(&invocation.held, job.cancel, waits);
     let reply = run(job.run, &mut lane);
-    drop(lane);
-    answer(&invocation.held, &reply);
+    if !lane.is_postponed() {
+        drop(lane);
+        answer(&invocation.held, &reply);
+    }
 }
 
 /// The job's reply; a panic becomes an error.

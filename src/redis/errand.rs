@@ -9,13 +9,16 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use once_cell::sync::Lazy;
+
 use super::lock::{self, Context};
 use super::{Held, LockGuard};
+use crate::settings;
 
 /// After a long round a worker that has waited for so long is helped, ...
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -29,6 +32,40 @@ const LONG: Duration = Duration::from_millis(2);
 const SHARE: u32 = 10;
 /// ... at most. At least one piece of work is done.
 const LONGEST: Duration = Duration::from_millis(20);
+
+/// How long the main thread waits for the first piece of work at the end of a round, while scripts are called one
+/// after the other.
+const BRISK_WAIT: Duration = Duration::from_micros(30);
+/// How long a worker then waits for the main thread without going to sleep.
+const BRISK_SPIN: Duration = Duration::from_micros(60);
+
+/// Whether the main thread polls, or is about to: then the lock is free.
+static ASLEEP: AtomicBool = AtomicBool::new(false);
+/// Workers that do many short pieces of work in a row.
+static BRISK: AtomicUsize = AtomicUsize::new(0);
+
+/// A worker does many short pieces of work in a row, until this is dropped: the main thread, which has the lock, does
+/// them at the end of each round, for as long as a slice may take.
+pub struct Brisk(());
+
+/// See [`Brisk`].
+pub fn brisk() -> Brisk {
+    BRISK.fetch_add(1, Ordering::AcqRel);
+    Brisk(())
+}
+
+impl Drop for Brisk {
+    fn drop(&mut self) {
+        BRISK.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// Whether there are such workers. They and the main thread wait for each other without giving the processor up, which
+/// makes sense where each has one.
+fn is_brisk() -> bool {
+    static ALONE: Lazy<bool> = Lazy::new(|| thread::available_parallelism().is_ok_and(|count| count.get() == 1));
+    BRISK.load(Ordering::Acquire) > 0 && !*ALONE
+}
 
 /// What the work is given: the proof, and when the lock was taken.
 type Work<'w> = dyn FnMut(&Held<'_>, Instant) + Send + 'w;
@@ -133,6 +170,12 @@ pub(super) fn run(db: i32, work: &mut Work<'_>) -> Result<(), String> {
         return Err("ERR this thread holds the server's lock already".to_owned());
     }
     let posted = Posted::new(db, work);
+    if is_brisk() {
+        let until = Instant::now() + BRISK_SPIN;
+        while !posted.errand.is_done() && !ASLEEP.load(Ordering::Acquire) && Instant::now() < until {
+            std::hint::spin_loop();
+        }
+    }
     let guard = LockGuard::take_unless(db, &|| posted.errand.is_done());
     if posted.take_back() {
         return guard.map(|guard| {
@@ -155,27 +198,39 @@ thread_local! {
 
 /// A round of the event loop begins. On the main thread.
 pub(super) fn round_begins() {
+    ASLEEP.store(false, Ordering::Release);
     ROUND.set(Some(Instant::now()));
 }
 
 /// A round ends: does what workers have waited for in vain. On the main thread, under the lock.
 pub(super) fn round_ends() {
-    if COUNT.load(Ordering::Acquire) == 0 {
+    serve();
+    ASLEEP.store(true, Ordering::Release);
+}
+
+fn serve() {
+    let brisk = is_brisk();
+    if COUNT.load(Ordering::Acquire) == 0 && !brisk {
         return;
     }
     let now = Instant::now();
     let round = ROUND.get().map_or(Duration::ZERO, |began| now - began);
-    let end = now + (round / SHARE).min(LONGEST);
+    let mut end = now + (round / SHARE).min(LONGEST);
     let mut patience = if round >= LONG { PATIENCE } else { DESPAIR };
     let mut quiet = now;
+    if brisk {
+        let slice = Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
+        (end, quiet, patience) = (end.max(now + slice), now + BRISK_WAIT, Duration::ZERO);
+    }
     loop {
         if let Some(errand) = next(patience) {
             do_it(&errand);
             // Its worker is likely to come back with the next piece at once.
             patience = Duration::ZERO;
-            quiet = end.min(Instant::now() + LINGER);
+            quiet = end.min(Instant::now() + if brisk { BRISK_WAIT } else { LINGER });
         }
-        if Instant::now() >= quiet {
+        let over = brisk && COUNT.load(Ordering::Acquire) == 0 && BRISK.load(Ordering::Acquire) == 0;
+        if over || Instant::now() >= quiet {
             return;
         }
         std::hint::spin_loop();

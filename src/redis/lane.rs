@@ -27,6 +27,20 @@ use crate::sync::{CancelToken, Stop};
 pub struct Lane {
     door: Arc<Door>,
     client: Client,
+    waits: Waits,
+}
+
+/// Whether a job may give its reply later, when it has returned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Waits {
+    /// There is nobody to whom it could be given later: inside a transaction or a Lua script.
+    Never,
+    /// It may; nobody waits, or the client is blocked.
+    Freely,
+    /// It may; the client whose command is being handled is blocked then.
+    Blocks,
+    /// It will.
+    Later,
 }
 
 /// The client that waits for a job, for whoever has to answer it before the job ends.
@@ -40,10 +54,18 @@ impl Client {
 
     /// Answers the client, unless it was answered or there is none.
     pub fn answer(&self, reply: &Reply) {
-        let client = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(client) = client {
+        if let Some(client) = self.take() {
             client.finish(reply);
         }
+    }
+
+    /// Takes over the duty to answer another client.
+    pub fn serve(&self, client: BlockedReply) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
+    }
+
+    fn take(&self) -> Option<BlockedReply> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -119,14 +141,14 @@ impl Lane {
     /// The pooled lane, on database `db`.
     pub(super) fn pooled(db: i32, cancel: CancelToken, client: Client) -> Self {
         let door = Door { inline: None, db, cancel, open: AtomicBool::new(true) };
-        Self { door: Arc::new(door), client }
+        Self { door: Arc::new(door), client, waits: Waits::Freely }
     }
 
     /// The inline lane, on the database of the context behind `held`, which outlives the lane.
-    pub(super) fn inline(held: &Held<'_>, cancel: CancelToken) -> Self {
+    pub(super) fn inline(held: &Held<'_>, cancel: CancelToken, waits: Waits) -> Self {
         let inline = Inline { ctx: held.ctx(), thread: thread::current().id() };
         let door = Door { inline: Some(inline), db: held.db(), cancel, open: AtomicBool::new(true) };
-        Self { door: Arc::new(door), client: Client::default() }
+        Self { door: Arc::new(door), client: Client::default(), waits }
     }
 
     /// Whether the job runs on the main thread and is atomic.
@@ -153,6 +175,30 @@ impl Lane {
     /// The client that waits for the job; nobody in the inline lane.
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// Whether the job may give its reply later.
+    pub fn may_wait(&self) -> bool {
+        self.waits != Waits::Never
+    }
+
+    /// The job's reply comes later, from whoever has the client that this returns: what the job itself returns is not it.
+    pub fn postpone(&mut self) -> Client {
+        let waits = std::mem::replace(&mut self.waits, Waits::Later);
+        match &self.door.inline {
+            Some(inline) if waits == Waits::Blocks => {
+                // SAFETY: the lane is on the thread that made it, inside the command of this context.
+                let held = unsafe { Held::new(inline.ctx) };
+                Client::waiting(BlockedReply::block(&held, self.door.cancel.clone(), None))
+            }
+            Some(_) => Client::default(),
+            None => Client(Arc::new(Mutex::new(self.client.take()))),
+        }
+    }
+
+    /// Whether the reply comes later.
+    pub(super) fn is_postponed(&self) -> bool {
+        self.waits == Waits::Later
     }
 
     /// The same way in, for scripts and their threads.
@@ -186,6 +232,21 @@ impl Drop for Lane {
 }
 
 impl Door {
+    /// A way in for what goes on after its job, on database `db`.
+    pub fn apart(db: i32, cancel: CancelToken) -> Arc<Self> {
+        Arc::new(Self { inline: None, db, cancel, open: AtomicBool::new(true) })
+    }
+
+    /// Whether it is the inline lane's.
+    pub fn is_inline(&self) -> bool {
+        self.inline.is_some()
+    }
+
+    /// The database that is chosen in it.
+    pub fn db(&self) -> i32 {
+        self.db
+    }
+
     /// Runs `work` under the lock: in a slice of its own, or in the lock that this thread keeps.
     ///
     /// # Errors

@@ -131,7 +131,9 @@ pub unsafe fn on_load(
         unsafe {
             log::set_context(ctx);
             events::install_panic_hook();
-            let arguments = std::slice::from_raw_parts(argv, usize::try_from(argc).unwrap_or(0));
+            // Without arguments there is no array.
+            let count = if argv.is_null() { 0 } else { usize::try_from(argc).unwrap_or(0) };
+            let arguments = if count == 0 { &[] } else { std::slice::from_raw_parts(argv, count) };
             let arguments: Vec<String> =
                 arguments.iter().map(|&string| String::from_utf8_lossy(bytes_of(string)).into_owned()).collect();
             load(ctx, &arguments, module)

@@ -44,8 +44,11 @@ pub use aside::Aside;
 pub use blocked::BlockedReply;
 pub use call::{call, call_unless_write, Args};
 pub use clients::{client_info, ClientInfo};
-pub use dispatch::{at_once, background, clients_waiting, Job, Outcome, Pools, Register, Wait};
+pub use dispatch::{
+    at_once, background, background_surely, clients_waiting, go_on, Job, Outcome, Pools, Register, Wait,
+};
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
+pub use errand::{brisk, Brisk};
 pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
 pub use filter::{filter_commands, CommandFilter, PassingCommand};
 pub use fork::AroundFork;

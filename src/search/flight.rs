@@ -50,9 +50,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What one thread makes of a flight.
+pub enum Leg {
+    /// The reply.
+    Landed(Reply),
+    /// Something that a thread of another pool goes on with.
+    Next(Pools, Box<dyn FnOnce(&mut Lane) -> Leg + Send>),
+}
+
 /// What a client that may be blocked is to wait for: a flight for `key`, which is begun with `run` in `pool` if there
 /// is none.
-pub fn board(key: Key, pool: Pools, run: impl FnOnce(&mut Lane) -> Reply + Send + 'static) -> Wait {
+pub fn board(key: Key, pool: Pools, run: impl FnOnce(&mut Lane) -> Leg + Send + 'static) -> Wait {
     let mut flights = lock(&FLIGHTS);
     let known = flights.get(&key).cloned();
     let flight = known.clone().unwrap_or_else(|| {
@@ -80,21 +88,27 @@ pub fn board(key: Key, pool: Pools, run: impl FnOnce(&mut Lane) -> Reply + Send 
 }
 
 /// Lands a flight also where its work panics.
-struct Landing(Arc<Flight>);
+struct Landing(Option<Arc<Flight>>);
 
 impl Drop for Landing {
     fn drop(&mut self) {
-        self.0.land(Reply::internal_error());
+        if let Some(flight) = self.0.take() {
+            flight.land(Reply::internal_error());
+        }
     }
 }
 
 impl Flight {
-    fn begin(self: &Arc<Self>, pool: Pools, run: impl FnOnce(&mut Lane) -> Reply + Send + 'static) {
+    fn begin(self: &Arc<Self>, pool: Pools, run: impl FnOnce(&mut Lane) -> Leg + Send + 'static) {
         let flight = Arc::clone(self);
         let work = move |lane: &mut Lane| {
-            let landing = Landing(flight);
-            let reply = run(lane);
-            landing.0.land(reply);
+            let mut landing = Landing(Some(flight));
+            let leg = run(lane);
+            let Some(flight) = landing.0.take() else { return };
+            match leg {
+                Leg::Landed(reply) => flight.land(reply),
+                Leg::Next(pool, run) => flight.begin(pool, run),
+            }
         };
         if let Err(refused) = background(pool, 0, self.cancel.clone(), work) {
             self.land(Reply::error(format!("ERR {refused}")));

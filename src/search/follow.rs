@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use super::queue::Worked;
 use super::{dictionaries, lifecycle, registry, repeat, scan, work, Fields, SearchIndex, Update, View};
 use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
@@ -16,7 +17,7 @@ pub(super) const WATCHER: KeyWatcher = KeyWatcher { wanted: registry::any, chang
 /// The events after which the key of this name is not there any more.
 const GONE: [&[u8]; 5] = [b"del", b"expired", b"evicted", b"rename_from", b"move_from"];
 
-/// Documents that a writer reads when it meets a full queue: more than it brings, so that the queue shrinks.
+/// How many times what it brings a writer reads when it meets a full queue: more than once, so that the queue shrinks.
 const HELP: usize = 2;
 
 fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
@@ -61,8 +62,13 @@ pub(super) fn push<K: AsRef<[u8]>>(index: &Arc<SearchIndex>, changes: impl IntoI
     index.used();
     work::wake(index, backlog.unread);
     if backlog.bytes > settings::INDEX_QUEUE_BYTES.count() {
-        for _ in 0..HELP {
-            index.work_one();
+        let mut owed = backlog.added * HELP;
+        while owed > 0 {
+            match index.work_one() {
+                Worked::Nothing => break,
+                Worked::Read(bytes) => owed = owed.saturating_sub(bytes),
+                Worked::Cut => {}
+            }
         }
     }
 }

@@ -13,9 +13,9 @@ use engine::text::Synonyms;
 use super::definition::{Created, Definition};
 use super::errors::IndexErrors;
 use super::filter::Filter;
-use super::queue::Queue;
+use super::queue::{Queue, Worked};
 use super::scan::Scan;
-use super::work::Crew;
+use super::work::{self, Crew};
 use crate::sync::{CancelToken, Stop};
 
 /// How a document is read: what `FT.ALTER` and `FT.SYNUPDATE` replace as a whole.
@@ -245,19 +245,28 @@ impl SearchIndex {
     ///
     /// # Errors
     /// Why the wait must stop.
-    pub fn catch_up(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<(), Stop> {
+    pub fn catch_up(self: &Arc<Self>, arrival: &Arrival, cancel: &CancelToken) -> Result<(), Stop> {
         self.catch_up_until(arrival, cancel, None).map(|_| ())
     }
 
     /// As [`SearchIndex::catch_up`], but only until `deadline`. Returns whether all are applied.
-    fn catch_up_until(&self, arrival: &Arrival, cancel: &CancelToken, deadline: Option<Instant>) -> Result<bool, Stop> {
+    fn catch_up_until(
+        self: &Arc<Self>,
+        arrival: &Arrival,
+        cancel: &CancelToken,
+        deadline: Option<Instant>,
+    ) -> Result<bool, Stop> {
         while self.documents.applied() < arrival.seq() {
             cancel.check()?;
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let now = Instant::now();
+            if deadline.is_some_and(|deadline| now >= deadline) {
                 return Ok(false);
             }
-            if !self.work_one() {
-                self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
+            // Who must be in time does nothing that takes long: whoever reads the last part has the whole to apply.
+            let may_help = deadline.is_none() || !self.queue.is_busy_with_long();
+            if !may_help || self.work_one() == Worked::Nothing {
+                let until = now + HELP_EVERY;
+                self.documents.wait_applied(arrival.seq(), deadline.map_or(until, |deadline| deadline.min(until)));
             }
         }
         Ok(true)
@@ -267,7 +276,7 @@ impl SearchIndex {
     ///
     /// # Errors
     /// Why the query must stop.
-    pub fn snapshot(&self, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
+    pub fn snapshot(self: &Arc<Self>, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
         loop {
             if let Some(snapshot) = self.snapshot_until(arrival, cancel, None)? {
                 return Ok(snapshot);
@@ -280,7 +289,7 @@ impl SearchIndex {
     /// # Errors
     /// Why the query must stop.
     pub fn snapshot_until(
-        &self,
+        self: &Arc<Self>,
         arrival: &Arrival,
         cancel: &CancelToken,
         deadline: Option<Instant>,
@@ -291,16 +300,18 @@ impl SearchIndex {
         Ok(self.documents.snapshot(arrival).filter(|_| caught_up))
     }
 
-    /// Reads one changed document and applies what is ready. Returns false when there was nothing
-    /// to read.
-    pub fn work_one(&self) -> bool {
+    /// Reads one changed document, or a part of one, and applies what is ready.
+    pub fn work_one(self: &Arc<Self>) -> Worked {
         let begun = Instant::now();
         let worked = self.queue.work_one(&self.documents, &|error, key| {
             let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
             errors.record(error.field, &error.to_string(), key);
         });
-        if worked {
+        if worked != Worked::Nothing {
             self.indexing_time.fetch_add(begun.elapsed().as_micros() as u64, Ordering::Relaxed);
+        }
+        if worked == Worked::Cut {
+            work::wake(self, self.queue.unread());
         }
         worked
     }

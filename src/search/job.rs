@@ -1,8 +1,8 @@
 //! How does a search run, in either lane?
 //!
 //! It arrives on the main thread: the index is found, the query is bound to it, and the number of the
-//! last change is taken. What follows may happen anywhere: waiting until that change is applied, matching
-//! and ranking over the snapshot without any lock, and reading the rows of the page in slices.
+//! last change is taken. What follows may happen anywhere, and on two threads if it is long: waiting until that change
+//! is applied, matching and ranking over the snapshot without any lock; and reading the rows of the page in slices.
 
 use std::cell::{OnceCell, RefCell};
 use std::fmt;
@@ -14,7 +14,7 @@ use engine::collect::{Found, Hit};
 use engine::columns::SortValue;
 use engine::cursor::budget::{Budget, Stop as Ended};
 use engine::cursor::profile::Profile;
-use engine::index::Arrival;
+use engine::index::{Arrival, Snapshot};
 
 use super::flight::Key;
 use super::load::{in_documents, Loaded, Loader, Reader};
@@ -36,6 +36,8 @@ pub struct Search {
     plan: OnceCell<Plan>,
     arrival: Arrival,
     deadline: Option<Instant>,
+    /// Until when it waits for changes before it, if that is to leave time for the search.
+    patience: Option<Instant>,
     reader: Reader,
     /// What was measured, when that was asked for.
     report: Option<RefCell<Report>>,
@@ -56,6 +58,14 @@ pub struct Report {
     pub loading: Duration,
     /// What each clause did.
     pub clauses: Profile,
+}
+
+/// A search whose documents are found; their rows are not read yet.
+pub struct Matched {
+    snapshot: Snapshot,
+    found: Found,
+    /// Whether there are changes before the search that the snapshot does not have.
+    behind: bool,
 }
 
 /// How much work a search is.
@@ -106,6 +116,9 @@ pub const TIMED_OUT: &str = "Timeout limit was reached";
 /// The place of `fail` among the words of the option `on-timeout`.
 const ON_TIMEOUT_FAIL: i64 = 1;
 
+/// The part of its time that a search keeps for itself when it waits for changes before it.
+const KEPT: u32 = 4;
+
 /// How often documents that have to be left out are replaced by the next best.
 const REPLACEMENTS: usize = 4;
 
@@ -129,13 +142,16 @@ impl Search {
     ) -> Result<Self, String> {
         let index = registry::find(held, index).ok_or_else(|| Failure::no_index(index).to_string())?;
         let view = index.view();
-        let deadline = request.timeout.and_then(|limit| Instant::now().checked_add(limit));
+        let after = |limit| Instant::now().checked_add(limit);
+        let deadline = request.timeout.and_then(after);
+        let patience = request.timeout.and_then(|limit| after(limit - limit / KEPT));
         let reader = user.filter(|user| !KeyAccess::of(held, Some(user)).is_ok_and(|access| access.reads_everything()));
         index.note_dialect(u8::try_from(request.dialect.number()).unwrap_or(1));
         let arrival = index.documents().arrive();
         let report = profile.then(RefCell::default);
-        let search = Self { index, request, view, plan: OnceCell::new(), arrival, deadline, reader, report };
-        if search.request.query.len() <= SHORT_QUERY {
+        let search = Self { index, request, view, plan: OnceCell::new(), arrival, deadline, patience, reader, report };
+        let language = search.request.language.unwrap_or(search.view.options.language);
+        if search.request.query.len() <= SHORT_QUERY && language.is_ready() {
             search.plan().map_err(|failure| failure.to_string())?;
         }
         Ok(search)
@@ -187,15 +203,78 @@ impl Search {
     /// # Errors
     /// Why there is no answer.
     pub fn run(&self, lane: &mut Lane) -> Result<Answer, Failure> {
+        let matched = self.matched(lane.cancel())?;
+        self.rows(lane, matched)
+    }
+
+    /// The first half: what matches, found without the server's lock.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn matched(&self, cancel: &CancelToken) -> Result<Matched, Failure> {
         COUNTERS.searches.add();
-        let answer = self.answer(lane)?;
+        let plan = self.plan()?;
+        let until = if fails_late() { self.deadline } else { self.patience };
+        let taken = self.measure(
+            || self.index.snapshot_until(&self.arrival, cancel, until),
+            |report, time, _| report.waiting = time,
+        );
+        let (snapshot, behind) = match taken.map_err(Failure::Stopped)? {
+            Some(snapshot) => (snapshot, false),
+            None => (self.index.documents().latest(), true),
+        };
+        if behind {
+            self.late()?;
+        }
+        let (order, wanted) = match &plan.ranking {
+            Ranking::Engine(order) => (*order, self.request.offset.saturating_add(self.request.count)),
+            Ranking::Stored { .. } => (Order::Score, settings::MAX_SEARCH_RESULTS.count()),
+        };
+        let wanted = if self.request.count == 0 { 0 } else { wanted };
+        let found = self.find(plan, &snapshot, order, wanted, cancel)?;
+        if found.stopped.is_some() {
+            self.late()?;
+        }
+        Ok(Matched { snapshot, found, behind })
+    }
+
+    /// The second half: the page, read in slices.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub fn rows(&self, lane: &mut Lane, matched: Matched) -> Result<Answer, Failure> {
+        let Matched { snapshot, found, behind } = matched;
+        let plan = self.plan()?;
+        let loader = Loader {
+            index: &self.index,
+            snapshot: &snapshot,
+            plan,
+            reader: &self.reader,
+            snippets: Snippets::new(&self.request, plan),
+            deadline: self.deadline,
+        };
+        let partial = behind || found.stopped.is_some();
+        let answer = Answer { total: found.total, rows: Vec::new(), partial };
+        let answer = match &plan.ranking {
+            Ranking::Engine(order) => self.ranked(lane, &loader, *order, found.hits, answer),
+            Ranking::Stored { identifier, descending } => {
+                self.by_stored(lane, &loader, identifier, *descending, found.hits, answer)
+            }
+        }?;
         if answer.partial {
+            self.late()?;
             COUNTERS.timed_out.add();
         }
-        if answer.partial && settings::ON_TIMEOUT.get() == ON_TIMEOUT_FAIL {
-            return Err(Failure::TimedOut);
-        }
         Ok(answer)
+    }
+
+    /// Time has run out: that is an error where a part of the answer is not wanted.
+    fn late(&self) -> Result<(), Failure> {
+        if !fails_late() {
+            return Ok(());
+        }
+        COUNTERS.timed_out.add();
+        Err(Failure::TimedOut)
     }
 
     /// What was measured, when that was asked for.
@@ -212,31 +291,15 @@ impl Search {
         result
     }
 
-    fn answer(&self, lane: &mut Lane) -> Result<Answer, Failure> {
-        let plan = self.plan()?;
-        let taken = self.measure(
-            || self.index.snapshot_until(&self.arrival, lane.cancel(), self.deadline),
-            |report, time, _| report.waiting = time,
-        );
-        let Some(snapshot) = taken.map_err(Failure::Stopped)? else {
-            return Ok(Answer { partial: true, ..Answer::default() });
-        };
-        let loader = Loader {
-            index: &self.index,
-            snapshot: &snapshot,
-            plan,
-            reader: &self.reader,
-            snippets: Snippets::new(&self.request, plan),
-            deadline: self.deadline,
-        };
-        match &plan.ranking {
-            Ranking::Engine(order) => self.ranked(lane, &loader, *order),
-            Ranking::Stored { identifier, descending } => self.by_stored(lane, &loader, identifier, *descending),
-        }
-    }
-
     /// Finds the first `count` matches.
-    fn find(&self, loader: &Loader<'_>, order: Order, count: usize, cancel: &CancelToken) -> Result<Found, Failure> {
+    fn find(
+        &self,
+        plan: &Plan,
+        snapshot: &Snapshot,
+        order: Order,
+        count: usize,
+        cancel: &CancelToken,
+    ) -> Result<Found, Failure> {
         let ask = || {
             if cancel.stopped().is_some() || self.index.is_dropped() {
                 Some(Ended::Cancelled)
@@ -249,7 +312,7 @@ impl Search {
             order,
             scores: self.request.scores,
             explain: self.request.explain,
-            ..Wanted::best(&loader.plan.node, self.request.scorer, count)
+            ..Wanted::best(&plan.node, self.request.scorer, count)
         };
         let budget = Budget::new(&ask);
         let found = if self.report.is_some() {
@@ -258,9 +321,9 @@ impl Search {
                 report.ranked += found.hits.len() as u64;
                 report.clauses = clauses.clone();
             };
-            self.measure(|| profile(loader.snapshot, &wanted, &budget), note).0
+            self.measure(|| profile(snapshot, &wanted, &budget), note).0
         } else {
-            search(loader.snapshot, &wanted, &budget)
+            search(snapshot, &wanted, &budget)
         };
         cancel.check().map_err(Failure::Stopped)?;
         if self.index.is_dropped() {
@@ -274,27 +337,32 @@ impl Search {
     }
 
     /// The page in the engine's order. What has to be left out is replaced by the next best.
-    fn ranked(&self, lane: &mut Lane, loader: &Loader<'_>, order: Order) -> Result<Answer, Failure> {
+    fn ranked(
+        &self,
+        lane: &mut Lane,
+        loader: &Loader<'_>,
+        order: Order,
+        mut hits: Vec<Hit>,
+        mut answer: Answer,
+    ) -> Result<Answer, Failure> {
         let (offset, count) = (self.request.offset, self.request.count);
         let cancel = lane.cancel().clone();
-        let mut wanted = if count == 0 { 0 } else { offset.saturating_add(count) };
-        let mut found = self.find(loader, order, wanted, &cancel)?;
-        let mut answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
         let mut seen = offset;
         for _ in 0..=REPLACEMENTS {
-            let page: Vec<Hit> = found.hits.drain(..).skip(seen).take(count - answer.rows.len()).collect();
+            let page: Vec<Hit> = hits.drain(..).skip(seen).take(count - answer.rows.len()).collect();
             seen += page.len();
             let loaded = self.load(lane, loader, page)?;
             answer.rows.extend(loaded.rows);
             answer.partial |= loaded.late;
             let missing = count - answer.rows.len();
-            if missing == 0 || answer.partial || seen as u64 >= found.total {
+            if missing == 0 || answer.partial || seen as u64 >= answer.total {
                 break;
             }
             // More than are missing: where one document has changed others have too.
-            wanted = seen.saturating_add(missing.saturating_mul(2));
-            found = self.find(loader, order, wanted, &cancel)?;
+            let wanted = seen.saturating_add(missing.saturating_mul(2));
+            let found = self.find(loader.plan, loader.snapshot, order, wanted, &cancel)?;
             answer.partial |= found.stopped.is_some();
+            hits = found.hits;
         }
         Ok(answer)
     }
@@ -306,13 +374,9 @@ impl Search {
         loader: &Loader<'_>,
         identifier: &[u8],
         descending: bool,
+        mut hits: Vec<Hit>,
+        mut answer: Answer,
     ) -> Result<Answer, Failure> {
-        let cancel = lane.cancel().clone();
-        let most = settings::MAX_SEARCH_RESULTS.count();
-        let wanted = if self.request.count == 0 { 0 } else { most };
-        let found = self.find(loader, Order::Score, wanted, &cancel)?;
-        let mut answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
-        let mut hits = found.hits;
         if !read_sort_values(lane, loader, identifier, &mut hits)? {
             answer.partial = true;
         }
@@ -332,6 +396,11 @@ impl Search {
         }
         Ok(answer)
     }
+}
+
+/// Whether a search whose time has run out is an error.
+fn fails_late() -> bool {
+    settings::ON_TIMEOUT.get() == ON_TIMEOUT_FAIL
 }
 
 /// Reads the field by which hits are sorted. Returns false when time ran out.

@@ -37,9 +37,9 @@ mod work;
 
 pub use counters::COUNTERS;
 pub use errors::{Failures, IndexErrors};
-pub use flight::board;
+pub use flight::{board, Leg};
 pub use index::{SearchIndex, View};
-pub use job::{Failure, Report, Search, Weight, TIMED_OUT};
+pub use job::{Failure, Matched, Report, Search, Weight, TIMED_OUT};
 pub use plan::Plan;
 pub use queue::{analysis_limits, Fields, Update};
 pub use request::{Content, Filter, Highlight, Request, Returned, Sort, Summarize};

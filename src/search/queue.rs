@@ -1,16 +1,18 @@
 //! How does a change get from the keyspace into an index without holding the server up?
 //!
 //! The thread that holds the server's lock numbers the change, copies the fields and appends them here.
-//! Indexing threads read documents side by side (that is where the time goes) and one of them at a
-//! time applies what is ready, in the order of the numbers.
+//! Indexing threads read documents side by side (that is where the time goes), long texts in parts, and one of
+//! them at a time applies what is ready, in the order of the numbers.
 
 use std::collections::{HashMap, VecDeque};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use engine::error::ValueError;
+use engine::index::document::Document;
 use engine::index::{Change, Index};
-use engine::ingest::Reader;
+use engine::ingest::{Part, Piece, Reader};
+use engine::limits::PART_BYTES;
 use engine::segment::Seq;
 use engine::text::AnalysisLimits;
 
@@ -36,10 +38,27 @@ impl Fields {
     ///
     /// # Errors
     /// The value that is not of its field's type.
-    pub fn document(&self, key: &[u8]) -> Result<engine::index::document::Document, ValueError> {
+    pub fn document(&self, key: &[u8]) -> Result<Document, ValueError> {
+        self.document_from(key, Vec::new())
+    }
+
+    /// The parts of its long texts, which can be read one by one.
+    fn parts(&self) -> Vec<Part> {
+        self.reader().parts(PART_BYTES, |identifier| self.value(identifier))
+    }
+
+    fn piece(&self, part: &Part) -> Piece {
+        self.reader().piece(part, |identifier| self.value(identifier))
+    }
+
+    /// Reads the document `key`, of which all parts have been read.
+    fn document_from(&self, key: &[u8], pieces: Vec<Piece>) -> Result<Document, ValueError> {
+        self.reader().document_from(key, |identifier| self.value(identifier), pieces)
+    }
+
+    fn reader(&self) -> Reader<'_> {
         let View { schema, options, synonyms, .. } = &*self.view;
-        let reader = Reader { schema, options, synonyms, limits: analysis_limits() };
-        reader.document(key, |identifier| self.value(identifier))
+        Reader { schema, options, synonyms, limits: analysis_limits() }
     }
 
     /// Whether the key with these fields passes the index's filter.
@@ -72,10 +91,12 @@ pub enum Update {
 /// What waits in a queue.
 #[derive(Debug, Clone, Copy)]
 pub struct Backlog {
-    /// Changes that nobody has begun to read.
+    /// As [`Queue::unread`] says.
     pub unread: usize,
     /// Bytes of all that are not applied.
     pub bytes: usize,
+    /// Bytes of those that were added just now.
+    pub added: usize,
 }
 
 /// The changes of one index that are not applied yet.
@@ -92,6 +113,8 @@ struct State {
     removed: u64,
     bytes: usize,
     applying: bool,
+    /// Documents of which parts are being read.
+    long: VecDeque<Long>,
     /// The last number of each key that has a slot.
     pending: HashMap<Arc<[u8]>, Seq>,
 }
@@ -105,10 +128,47 @@ struct Slot {
 
 enum Step {
     Raw(Update),
-    /// Somebody reads it.
+    /// Somebody reads it, or several do.
     Taken,
     Ready(Change),
 }
+
+/// A document with long texts, which several read at once.
+struct Long {
+    /// Its slot, counted from the first one that the queue ever had.
+    ordinal: u64,
+    fields: Arc<Fields>,
+    parts: Arc<[Part]>,
+    /// How many parts somebody has taken to read.
+    taken: usize,
+    /// What was read in each part; nothing if the reader panicked.
+    pieces: Vec<Option<Piece>>,
+    /// Parts that are not read yet.
+    left: usize,
+}
+
+/// One thing to read.
+enum Task {
+    Whole { ordinal: u64, key: Arc<[u8]>, update: Update },
+    Part { ordinal: u64, fields: Arc<Fields>, parts: Arc<[Part]>, part: usize },
+}
+
+/// The key of a long document and what was read in all its parts.
+type Collected = (Arc<[u8]>, Option<Vec<Piece>>);
+
+/// What came of a call of [`Queue::work_one`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worked {
+    /// There was nothing to read.
+    Nothing,
+    /// So many bytes were read.
+    Read(usize),
+    /// A document was cut into parts, which several may read now.
+    Cut,
+}
+
+/// How many small documents a part is worth, when readers are asked for.
+const PART_SHARE: usize = 8;
 
 /// What a slot costs besides its key and values.
 const SLOT_BYTES: usize = size_of::<Slot>() + size_of::<(Arc<[u8]>, Seq)>() + 64;
@@ -121,6 +181,7 @@ impl Queue {
     /// Numbers changes and appends them. Under the server's lock, so that numbers come in order.
     pub fn push<K: AsRef<[u8]>>(&self, documents: &Index, changes: impl IntoIterator<Item = (K, Update)>) -> Backlog {
         let mut state = self.state();
+        let before = state.bytes;
         for (key, update) in changes {
             let seq = documents.assign();
             let key: Arc<[u8]> = key.as_ref().into();
@@ -130,7 +191,7 @@ impl Queue {
             state.pending.insert(Arc::clone(&key), seq);
             state.slots.push_back(Slot { seq, key, bytes, step: Step::Raw(update) });
         }
-        Backlog { unread: state.slots.len() - state.taken, bytes: state.bytes }
+        Backlog { unread: state.unread(), bytes: state.bytes, added: state.bytes - before }
     }
 
     /// The number of the last change of a key that is not applied yet.
@@ -153,10 +214,16 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Changes that nobody has begun to read.
+    /// Changes that nobody has begun to read. A part of a long document counts as several.
     pub fn unread(&self) -> usize {
+        self.state().unread()
+    }
+
+    /// Whether what is to be read next belongs to a long document, so that it may take its time until it is applied.
+    pub fn is_busy_with_long(&self) -> bool {
         let state = self.state();
-        state.slots.len() - state.taken
+        let next = state.slots.get(state.taken);
+        !state.long.is_empty() || next.is_some_and(|slot| slot.bytes >= 2 * PART_BYTES)
     }
 
     /// Bytes that the queue holds.
@@ -164,26 +231,55 @@ impl Queue {
         self.state().bytes
     }
 
-    /// Reads one document and applies what is ready. Returns false when there was nothing to read. `failed` is told
-    /// of a document that could not be read.
-    pub fn work_one(&self, documents: &Index, failed: &dyn Fn(&ValueError, &[u8])) -> bool {
-        let mut state = self.state();
-        let at = state.taken;
-        let Some(slot) = state.slots.get_mut(at) else { return false };
-        let Step::Raw(update) = std::mem::replace(&mut slot.step, Step::Taken) else { return false };
-        let key = Arc::clone(&slot.key);
-        let ordinal = state.removed + at as u64;
-        state.taken += 1;
-        drop(state);
-        // A document that makes the reader panic is not indexed; those behind it are.
-        let change = panic::catch_unwind(AssertUnwindSafe(|| read(&key, &update, failed)))
-            .unwrap_or_else(|_| Change::Delete((&*key).into()));
-        drop(update);
+    /// Reads one document, or a part of one, and applies what is ready. `failed` is told of a document that could not
+    /// be read.
+    pub fn work_one(&self, documents: &Index, failed: &dyn Fn(&ValueError, &[u8])) -> Worked {
+        let Some(task) = self.state().take() else { return Worked::Nothing };
+        match task {
+            Task::Whole { ordinal, key, update } => {
+                let bytes = if let Update::Fields(fields) = &update { fields.bytes() } else { 0 };
+                let update = match self.cut(ordinal, &key, update) {
+                    Some(update) => update,
+                    None => return Worked::Cut,
+                };
+                self.ready(ordinal, &key, documents, || read(&key, &update, failed));
+                Worked::Read(SLOT_BYTES + key.len() + bytes)
+            }
+            Task::Part { ordinal, fields, parts, part } => {
+                let piece = panic::catch_unwind(AssertUnwindSafe(|| fields.piece(&parts[part]))).ok();
+                let pieces = self.state().put(ordinal, part, piece);
+                if let Some((key, pieces)) = pieces {
+                    self.ready(ordinal, &key, documents, || match pieces {
+                        Some(pieces) => change(&key, fields.document_from(&key, pieces), failed),
+                        None => Change::Delete((&*key).into()),
+                    });
+                }
+                Worked::Read(parts[part].len())
+            }
+        }
+    }
+
+    /// Lets a document with long texts be read in parts. Gives back any other.
+    fn cut(&self, ordinal: u64, key: &[u8], update: Update) -> Option<Update> {
+        let Update::Fields(fields) = update else { return Some(update) };
+        let is_long = fields.bytes() >= 2 * PART_BYTES && fields.belong(key);
+        let parts: Arc<[Part]> = if is_long { fields.parts().into() } else { Arc::default() };
+        if parts.is_empty() {
+            return Some(Update::Fields(fields));
+        }
+        let (left, pieces) = (parts.len(), parts.iter().map(|_| None).collect());
+        self.state().long.push_back(Long { ordinal, fields: Arc::new(fields), parts, taken: 0, pieces, left });
+        None
+    }
+
+    /// What a slot means is known, or will be when `make` has been called. One that makes the reader panic is not
+    /// indexed; those behind it are.
+    fn ready(&self, ordinal: u64, key: &[u8], documents: &Index, make: impl FnOnce() -> Change) {
+        let change = panic::catch_unwind(AssertUnwindSafe(make)).unwrap_or_else(|_| Change::Delete(key.into()));
         let mut state = self.state();
         let at = (ordinal - state.removed) as usize;
         state.slots[at].step = Step::Ready(change);
         self.apply_ready(state, documents);
-        true
     }
 
     /// Applies from the front what has been read. One thread at a time; it also takes what others make ready
@@ -205,6 +301,39 @@ impl Queue {
 }
 
 impl State {
+    fn unread(&self) -> usize {
+        let parts: usize = self.long.iter().map(|long| long.parts.len() - long.taken).sum();
+        self.slots.len() - self.taken + parts * PART_SHARE
+    }
+
+    /// The next thing to read: parts first, for what stands behind waits for them.
+    fn take(&mut self) -> Option<Task> {
+        if let Some(long) = self.long.iter_mut().find(|long| long.taken < long.parts.len()) {
+            let (ordinal, part) = (long.ordinal, long.taken);
+            long.taken += 1;
+            let (fields, parts) = (Arc::clone(&long.fields), Arc::clone(&long.parts));
+            return Some(Task::Part { ordinal, fields, parts, part });
+        }
+        let slot = self.slots.get_mut(self.taken)?;
+        let Step::Raw(update) = std::mem::replace(&mut slot.step, Step::Taken) else { return None };
+        let (ordinal, key) = (self.removed + self.taken as u64, Arc::clone(&slot.key));
+        self.taken += 1;
+        Some(Task::Whole { ordinal, key, update })
+    }
+
+    /// Takes what was read in a part. With the last one: the key and all that was read, unless a reader panicked.
+    fn put(&mut self, ordinal: u64, part: usize, piece: Option<Piece>) -> Option<Collected> {
+        let place = self.long.iter().position(|long| long.ordinal == ordinal)?;
+        let long = &mut self.long[place];
+        long.pieces[part] = piece;
+        long.left -= 1;
+        if long.left > 0 {
+            return None;
+        }
+        let pieces = self.long.remove(place)?.pieces.into_iter().collect();
+        Some((Arc::clone(&self.slots[(ordinal - self.removed) as usize].key), pieces))
+    }
+
     fn remove_first(&mut self) {
         let Some(slot) = self.slots.pop_front() else { return };
         self.removed += 1;
@@ -221,12 +350,17 @@ fn read(key: &[u8], update: &Update, failed: &dyn Fn(&ValueError, &[u8])) -> Cha
     match update {
         Update::Gone => Change::Delete(key.into()),
         Update::Fields(fields) if !fields.belong(key) => Change::Delete(key.into()),
-        Update::Fields(fields) => match fields.document(key) {
-            Ok(document) => Change::Upsert(Box::new(document)),
-            Err(error) => {
-                failed(&error, key);
-                Change::Delete(key.into())
-            }
-        },
+        Update::Fields(fields) => change(key, fields.document(key), failed),
+    }
+}
+
+/// What it means that this was read.
+fn change(key: &[u8], read: Result<Document, ValueError>, failed: &dyn Fn(&ValueError, &[u8])) -> Change {
+    match read {
+        Ok(document) => Change::Upsert(Box::new(document)),
+        Err(error) => {
+            failed(&error, key);
+            Change::Delete(key.into())
+        }
     }
 }

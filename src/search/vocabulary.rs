@@ -19,7 +19,7 @@ use crate::redis::Lane;
 /// Why there is no answer.
 pub fn tag_values(
     lane: &mut Lane,
-    index: &SearchIndex,
+    index: &Arc<SearchIndex>,
     arrival: &Arrival,
     field: FieldId,
 ) -> Result<Vec<Box<[u8]>>, Failure> {
@@ -46,7 +46,7 @@ pub struct Spelling {
 /// Why there is no answer.
 pub fn misspelled(
     lane: &mut Lane,
-    index: &SearchIndex,
+    index: &Arc<SearchIndex>,
     arrival: &Arrival,
     spelling: &Spelling,
 ) -> Result<Vec<Misspelling>, Failure> {
@@ -69,7 +69,7 @@ fn normalised(words: &dictionaries::Words) -> Dictionary {
 /// Runs `work` over what a command sees that has arrived.
 fn over_snapshot<R>(
     lane: &mut Lane,
-    index: &SearchIndex,
+    index: &Arc<SearchIndex>,
     arrival: &Arrival,
     work: impl FnOnce(&Snapshot, &Budget<'_>) -> R,
 ) -> Result<R, Failure> {

@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
 
+use super::queue::Worked;
 use super::SearchIndex;
 use crate::redis::{background, Pools};
 use crate::settings;
@@ -57,7 +58,7 @@ fn read(place: Place, cancel: &CancelToken) {
     let index = Arc::clone(&place.0);
     let stopped = || cancel.stopped().is_some() || index.is_dropped();
     for _ in 0..BATCH {
-        if stopped() || !index.work_one() {
+        if stopped() || index.work_one() == Worked::Nothing {
             break;
         }
     }

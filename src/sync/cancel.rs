@@ -5,8 +5,8 @@
 //! can be long asks [`CancelToken::check`].
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, AtomicU8, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
@@ -57,6 +57,9 @@ struct State {
     stop: AtomicU8,
     /// Nanoseconds after `EPOCH`; `u64::MAX` for none.
     deadline: AtomicU64,
+    /// Whether there is one that it follows.
+    follows: AtomicBool,
+    followed: Mutex<Option<CancelToken>>,
 }
 
 static EPOCH: Lazy<Instant> = Lazy::new(Instant::now);
@@ -75,7 +78,12 @@ impl CancelToken {
     /// A token without a deadline.
     pub fn new() -> Self {
         Lazy::force(&EPOCH);
-        Self(Arc::new(State { stop: AtomicU8::new(0), deadline: AtomicU64::new(u64::MAX) }))
+        Self(Arc::new(State {
+            stop: AtomicU8::new(0),
+            deadline: AtomicU64::new(u64::MAX),
+            follows: AtomicBool::new(false),
+            followed: Mutex::new(None),
+        }))
     }
 
     /// A token that stops with [`Stop::TimedOut`] after `limit`.
@@ -91,6 +99,13 @@ impl CancelToken {
         self.0.deadline.store(deadline, Ordering::Relaxed);
     }
 
+    /// Stops the work when `other` is stopped, until another one is followed: for work that serves many one after the
+    /// other.
+    pub fn follow(&self, other: Option<&CancelToken>) {
+        self.0.follows.store(other.is_some(), Ordering::Release);
+        *self.0.followed.lock().unwrap_or_else(PoisonError::into_inner) = other.cloned();
+    }
+
     /// Stops the work. Returns whether this call was the first to do so.
     pub fn cancel(&self, reason: Stop) -> bool {
         self.0.stop.compare_exchange(0, reason as u8, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -100,6 +115,13 @@ impl CancelToken {
     pub fn stopped(&self) -> Option<Stop> {
         if let Some(stop) = Stop::from_code(self.0.stop.load(Ordering::Acquire)) {
             return Some(stop);
+        }
+        if self.0.follows.load(Ordering::Acquire) {
+            let followed = self.0.followed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(stop) = followed.and_then(|other| other.stopped()) {
+                self.cancel(stop);
+                return Some(stop);
+            }
         }
         let deadline = self.0.deadline.load(Ordering::Relaxed);
         if deadline != u64::MAX && nanos(Instant::now()) >= deadline {
@@ -129,6 +151,19 @@ mod tests {
         assert!(token.clone().cancel(Stop::Aborted));
         assert!(!token.cancel(Stop::Shutdown));
         assert_eq!(token.check(), Err(Stop::Aborted));
+    }
+
+    #[test]
+    fn one_token_follows_others_in_turn() {
+        let (token, first, second) = (CancelToken::new(), CancelToken::new(), CancelToken::new());
+        token.follow(Some(&first));
+        token.follow(Some(&second));
+        first.cancel(Stop::Aborted);
+        assert_eq!(token.stopped(), None);
+        second.cancel(Stop::Disconnected);
+        assert_eq!(token.stopped(), Some(Stop::Disconnected));
+        token.follow(None);
+        assert_eq!(token.stopped(), Some(Stop::Disconnected), "a stop is final");
     }
 
     #[test]

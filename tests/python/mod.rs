@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use interlock::python::host::{Host, KeyRecord, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
 use interlock::python::{
-    boot, registry, BootOptions, Interpreter, Isolation, Plan, PlanOutcome, Registry, Run, Scope, Script, ScriptError,
-    Want,
+    boot, registry, BootOptions, Interpreter, Isolation, Plan, PlanOutcome, Ran, Registry, Run, Scope, Script,
+    ScriptError, Want,
 };
 use interlock::reply::Reply;
 use interlock::sync::CancelToken;
@@ -99,13 +99,21 @@ impl Host for FakeHost {
             vec![record(b"a", Some(("string", Reply::bulk("1")))), record(&[0xff], Some(("hash", hash)))],
         ])))
     }
-    fn create_execution(&self, plan: &PlanInfo) -> Result<String, String> {
+    fn create_execution(&self, plan: &PlanInfo, _apart: bool) -> Result<String, String> {
         let mut created = self.created.lock().unwrap();
         created.push(plan.clone());
         Ok(format!("0-{}", created.len()))
     }
     fn create_registration(&self, plan: &PlanInfo, _options: &Options) -> Result<String, String> {
-        self.create_execution(plan)
+        self.create_execution(plan, false)
+    }
+}
+
+/// The outcome of a plan that did not have to wait.
+pub fn ended(ran: Ran) -> PlanOutcome {
+    match ran {
+        Ran::Ended(outcome) => outcome,
+        Ran::Waits(_) => panic!("it waits"),
     }
 }
 
@@ -194,7 +202,7 @@ impl Session {
         assert_eq!(plans.len(), 1, "one execution");
         let (outcome, nested) = on_large_stack(|| self.script.run_plan(self.run(), &plans[0])).expect("the plan runs");
         assert!(nested.is_empty());
-        outcome
+        ended(outcome)
     }
 }
 

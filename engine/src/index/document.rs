@@ -5,10 +5,12 @@
 
 use crate::columns::{geo, SortValue};
 use crate::dict::Space;
+use crate::index::occurrences::{Occurrences, Terms};
 use crate::postings::positions;
 use crate::schema::{FieldId, FieldMask, IndexOptions, ALL_FIELDS};
 use crate::segment::DocFacts;
-use std::ops::Range;
+
+pub use crate::index::occurrences::Gathered;
 
 /// What an index keeps of each occurrence of a term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,17 +43,7 @@ pub struct Document {
     pub(crate) points: Vec<(FieldId, u64)>,
     pub(crate) sort: Vec<(FieldId, SortValue)>,
     facts: DocFacts,
-    keys: Vec<u8>,
-    positions: Vec<u8>,
-    terms: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    key: Range<usize>,
-    freq: u32,
-    mask: FieldMask,
-    positions: Range<usize>,
+    terms: Terms,
 }
 
 /// One distinct term of a document.
@@ -80,19 +72,12 @@ impl Document {
 
     /// Its distinct terms, in order of their keys.
     pub fn terms(&self) -> impl Iterator<Item = Term<'_>> {
-        self.terms.iter().map(|entry| Term {
-            key: &self.keys[entry.key.clone()],
-            freq: entry.freq,
-            mask: entry.mask,
-            positions: &self.positions[entry.positions.clone()],
-        })
+        self.terms.iter()
     }
 
     /// Bytes that it holds: what a bounded queue counts.
     pub fn memory(&self) -> usize {
-        self.keys.capacity()
-            + self.positions.capacity()
-            + self.terms.capacity() * size_of::<Entry>()
+        self.terms.memory()
             + self.key.len()
             + self.payload.as_ref().map_or(0, |payload| payload.len())
             + size_of::<Self>()
@@ -110,17 +95,8 @@ pub struct DocumentBuilder {
     numbers: Vec<(FieldId, f64)>,
     points: Vec<(FieldId, u64)>,
     sort: Vec<(FieldId, SortValue)>,
-    bytes: Vec<u8>,
-    tokens: Vec<Token>,
-}
-
-#[derive(Debug)]
-struct Token {
-    key: Range<usize>,
-    freq: u32,
-    mask: FieldMask,
-    /// `None` for tags and marks.
-    position: Option<u32>,
+    occurrences: Occurrences,
+    parts: Vec<(Gathered, u32)>,
 }
 
 impl DocumentBuilder {
@@ -135,8 +111,8 @@ impl DocumentBuilder {
             numbers: Vec::new(),
             points: Vec::new(),
             sort: Vec::new(),
-            bytes: Vec::new(),
-            tokens: Vec::new(),
+            occurrences: Occurrences::default(),
+            parts: Vec::new(),
         }
     }
 
@@ -199,54 +175,33 @@ impl DocumentBuilder {
     }
 
     fn token(&mut self, space: Space, term: &[u8], freq: u32, mask: FieldMask, position: Option<u32>) -> &mut Self {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(&space.prefix());
-        self.bytes.extend_from_slice(term);
-        self.tokens.push(Token { key: start..self.bytes.len(), freq, mask, position });
+        self.occurrences.push(space, term, freq, mask, position);
         self
     }
 
+    /// Adds a part of a text that another builder has gathered with positions from 0 on: it begins at `position` of
+    /// its field.
+    pub fn append(&mut self, part: Gathered, position: u32) -> &mut Self {
+        self.len = self.len.saturating_add(part.len());
+        self.parts.push((part, position));
+        self
+    }
+
+    /// Sorts and groups its terms alone, for another builder to [append](Self::append).
+    pub fn gather(self) -> Gathered {
+        self.occurrences.gather(self.len)
+    }
+
     /// Sorts and groups.
-    pub fn finish(mut self) -> Document {
-        let bytes = &self.bytes;
-        self.tokens
-            .sort_unstable_by(|a, b| bytes[a.key.clone()].cmp(&bytes[b.key.clone()]).then(a.position.cmp(&b.position)));
-        let (mut keys, mut encoded, mut terms) = (Vec::new(), Vec::new(), Vec::new());
-        let mut max_freq = 0;
-        let mut places = Vec::new();
-        let mut rest = self.tokens.as_slice();
-        while let Some(first) = rest.first() {
-            let key = &bytes[first.key.clone()];
-            let count = rest.iter().take_while(|token| bytes[token.key.clone()] == *key).count();
-            let (group, others) = rest.split_at(count);
-            rest = others;
-            let counts = self.keep.freqs && first.position.is_some();
-            let freq = if counts { group.iter().fold(0u32, |sum, token| sum.saturating_add(token.freq)) } else { 1 };
-            if first.position.is_some() {
-                max_freq = max_freq.max(freq);
-            }
-            let mask =
-                if self.keep.fields { group.iter().fold(0, |mask, token| mask | token.mask) } else { ALL_FIELDS };
-            let start = encoded.len();
-            if self.keep.positions && first.position.is_some() {
-                places.clear();
-                places.extend(group.iter().filter_map(|token| token.position));
-                places.dedup();
-                positions::write(&mut encoded, &places);
-            }
-            let key_start = keys.len();
-            keys.extend_from_slice(key);
-            terms.push(Entry { key: key_start..keys.len(), freq, mask, positions: start..encoded.len() });
-        }
+    pub fn finish(self) -> Document {
+        let terms = Terms::new(self.keep, self.occurrences, self.parts);
         Document {
             key: self.key,
             payload: self.payload,
             numbers: self.numbers,
             points: self.points,
             sort: self.sort,
-            facts: DocFacts { len: self.len, max_freq, score: self.score },
-            keys,
-            positions: encoded,
+            facts: DocFacts { len: self.len, max_freq: terms.max_freq(), score: self.score },
             terms,
         }
     }

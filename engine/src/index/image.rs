@@ -23,8 +23,8 @@ use crate::sections::{check, FormatError, Sink, Source};
 use crate::segment::build::build;
 use crate::segment::sealed::SealedSegment;
 use crate::segment::{DocId, ALIVE};
+use crate::sync::atomic::Ordering;
 use std::io::{self, Read, Write};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, TryLockError, TryLockResult};
 use std::time::{Duration, Instant};
 

@@ -11,6 +11,7 @@ pub mod document;
 mod image;
 mod keys;
 mod maintain;
+mod occurrences;
 mod snapshot;
 
 pub use image::{Image, Restored};
@@ -20,11 +21,12 @@ use crate::dict::suffix::Suffixed;
 use crate::postings::Counts;
 use crate::segment::live::{LiveSegment, CAPACITY};
 use crate::segment::{DocId, Memory, Segment, Seq};
+use crate::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{Condvar, Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use document::Document;
 use keys::KeyTable;
 use snapshot::Pins;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What happens to one key.

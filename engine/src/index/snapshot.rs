@@ -8,8 +8,9 @@
 use super::keys::{self, KeyTable};
 use super::{lock, Index, State};
 use crate::segment::{DocId, Segment, Seq};
+use crate::sync::{Mutex, RwLock};
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError};
 
 /// Numbers that queries have, with how many queries each.
 pub(super) type Pins = Arc<Mutex<BTreeMap<Seq, usize>>>;
@@ -90,7 +91,7 @@ impl Index {
     }
 
     fn at(&self, pin: Arc<Pin>) -> Snapshot {
-        use std::sync::atomic::Ordering::Relaxed;
+        use crate::sync::atomic::Ordering::Relaxed;
         Snapshot {
             pin,
             state: self.state(),

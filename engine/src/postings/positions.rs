@@ -21,6 +21,11 @@ pub fn in_field(text_bit: u8, token: u32) -> u32 {
     (u32::from(text_bit) << FIELD_SHIFT) | token.min((1 << FIELD_SHIFT) - 1)
 }
 
+/// The position of the same field that is `by` tokens later.
+pub fn moved(position: u32, by: u32) -> u32 {
+    in_field((position >> FIELD_SHIFT) as u8, (position & ((1 << FIELD_SHIFT) - 1)).saturating_add(by))
+}
+
 /// The bit of the field that a position belongs to.
 pub fn field_of(position: u32) -> FieldMask {
     1 << (position >> FIELD_SHIFT)

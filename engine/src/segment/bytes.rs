@@ -11,9 +11,9 @@ use crate::dict::suffix::Suffixes;
 use crate::postings::writer::Arena;
 use crate::schema::FieldMask;
 use crate::sections::{check, check_ends, FormatError, Sink, Source};
+use crate::sync::atomic::{AtomicU32, AtomicU64};
 use fst::Streamer;
 use std::io;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Sections of segments.
 const HEAD: u8 = 10;

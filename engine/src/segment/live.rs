@@ -19,14 +19,16 @@ use crate::index::document::Document;
 use crate::postings::live::{LiveList, LiveView};
 use crate::postings::{positions, Counts, BLOCK};
 use crate::schema::{FieldId, FieldMask};
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::{OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, TryLockError};
 
 /// Documents that a live segment can hold.
 pub const CAPACITY: usize = CHUNKS * CHUNK;
 
-const CHUNK: usize = 512;
-const CHUNKS: usize = 64;
+/// Few under a scheduler that keeps an account of each cell.
+const CHUNK: usize = if cfg!(feature = "loom") { 2 } else { 512 };
+const CHUNKS: usize = if cfg!(feature = "loom") { 2 } else { 64 };
 
 /// Terms inserted, or looked at by a pattern, before others are let in: some tens of microseconds.
 const PIECE: usize = 256;

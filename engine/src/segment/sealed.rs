@@ -13,7 +13,7 @@ use crate::dict::{Prefix, Space};
 use crate::postings::reader::SealedList;
 use crate::postings::writer::Arena;
 use crate::schema::FieldMask;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// An immutable segment.
 #[derive(Debug)]

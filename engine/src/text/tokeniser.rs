@@ -103,6 +103,13 @@ pub fn unescape_into(word: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// The first place in `text`, at `from` or after it, where it can be cut so that the words of the two parts are those of
+/// the whole: before a separator that no backslash takes into a word. The length of the text when there is none.
+pub fn cut_from(text: &[u8], from: usize) -> usize {
+    let can_cut = |&at: &usize| text[at - 1] != b'\\' && separator_len(&text[at..]) > 0;
+    (from.max(1)..text.len()).find(can_cut).unwrap_or(text.len())
+}
+
 /// The words of a text, in order.
 #[derive(Debug, Clone)]
 pub struct Words<'t> {
@@ -200,6 +207,18 @@ mod tests {
         fn without_escapes_words_are_what_separators_leave(text in "[a-z ,é“\n_]{0,30}") {
             let expected: Vec<_> = text.split(is_separator).filter(|word| !word.is_empty()).collect();
             prop_assert_eq!(words(&text), expected);
+        }
+
+        #[test]
+        fn the_words_of_parts_are_those_of_the_whole(
+            text in prop::collection::vec(prop::sample::select(b"ab \\,\xe2\x80\x9c\xff".to_vec()), 0..40),
+            from in 0usize..40,
+        ) {
+            let at = cut_from(&text, from);
+            prop_assert!(at >= from.min(text.len()));
+            let second = Words::new(&text[at..]).map(|word| Word { bytes: word.bytes.start + at..word.bytes.end + at, ..word });
+            let parts: Vec<_> = Words::new(&text[..at]).chain(second).collect();
+            prop_assert_eq!(parts, Words::new(&text).collect::<Vec<_>>());
         }
 
         #[test]

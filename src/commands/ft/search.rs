@@ -4,7 +4,7 @@ use super::options;
 use super::rows::Shape;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Lane, Outcome, Pools};
 use crate::reply::Reply;
-use crate::search::{self, Weight};
+use crate::search::{self, Answer, Failure, Leg, Weight};
 use crate::settings;
 use crate::sync::CancelToken;
 
@@ -39,13 +39,25 @@ fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
     let weight = search.weight();
     let pool = if weight == Weight::Long { Pools::Long } else { Pools::Workers };
     let key = search.key(words, user, is_resp3);
-    let run = move |lane: &mut Lane| match search.run(lane) {
+    let answer = move |answer: Result<Answer, Failure>| match answer {
         Ok(answer) => shape.reply(answer),
         Err(failure) => Reply::error(failure.to_string()),
     };
     if weight != Weight::Trifle && invocation.may_block() && !settings::SAFEMODE.is_on() {
-        return Ok(Outcome::Wait(search::board(key, pool, run)));
+        return Ok(Outcome::Wait(search::board(key, pool, move |lane| {
+            if weight != Weight::Long {
+                return Leg::Landed(answer(search.run(lane)));
+            }
+            match search.matched(lane.cancel()) {
+                // Who reads rows holds the server's lock, and must not be one who stands back for others.
+                Ok(matched) => {
+                    Leg::Next(Pools::Rows, Box::new(move |lane| Leg::Landed(answer(search.rows(lane, matched)))))
+                }
+                Err(failure) => Leg::Landed(answer(Err(failure))),
+            }
+        })));
     }
+    let run = move |lane: &mut Lane| answer(search.run(lane));
     let job = Job { pool, limit: None, cancel: CancelToken::new(), inline_limit: None, run: Box::new(run) };
     Ok(if weight == Weight::Trifle { Outcome::Now(job) } else { Outcome::Job(job) })
 }

@@ -6,7 +6,7 @@ use super::library::{Counted, Declared, Library};
 use super::load::job;
 use super::table;
 use crate::gears::host::RunHost;
-use crate::gears::run::{count, new_run, run_nested, text_of};
+use crate::gears::run::{count, new_run, run_nested, text_of, Owner};
 use crate::redis::{Held, Lane, Outcome};
 use crate::reply::Reply;
 
@@ -84,6 +84,7 @@ fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &m
         lane.door().release();
     }
     let (reply, nested) = done.map_err(text_of)?;
-    run_nested(&loaded.script, nested, lane, header.max_memory);
+    let owner = Owner { max_memory: header.max_memory, limit: None, _session: None };
+    run_nested(&loaded.script, nested, lane, &owner);
     Ok(reply)
 }

@@ -142,7 +142,7 @@ impl Host for Body {
         Err(NOT_HERE.to_owned())
     }
 
-    fn create_execution(&self, _plan: &PlanInfo) -> Result<String, String> {
+    fn create_execution(&self, _plan: &PlanInfo, _apart: bool) -> Result<String, String> {
         Err(NOT_HERE.to_owned())
     }
 

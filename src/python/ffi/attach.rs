@@ -16,7 +16,8 @@ use super::object::Object;
 use crate::python::run;
 
 /// The files of functions that must not be interrupted: see [`Attached::is_delicate_frame`].
-const DELICATE: [&[u8]; 2] = [b"<frozen importlib._bootstrap>", b"<_interlock_interrupt>"];
+const DELICATE: [&[u8]; 4] =
+    [b"<frozen importlib._bootstrap>", b"<_interlock_interrupt>", b"<_interlock_loop>", b"<_interlock_waiting>"];
 
 thread_local! {
     /// The thread state this thread is attached with, as far as this module attached it. Not CPython's own

@@ -11,6 +11,7 @@ mod alloc;
 mod answer;
 mod attach;
 mod audit;
+mod background;
 mod convert;
 mod error;
 mod lifetime;
@@ -21,6 +22,7 @@ pub use alloc::RawAllocator;
 pub(crate) use alloc::{note_peak, totals};
 pub(crate) use answer::to_answer;
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
+pub(crate) use background::run_in;
 pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item};
 pub(crate) use error::{clear, take};
 pub(crate) use lifetime::{

@@ -13,6 +13,9 @@ use std::time::Duration;
 use pyo3_ffi as ffi;
 
 use super::attach::Attached;
+use super::background::{
+    background_run, enter_run, finish_run, leave_run, may_wait, override_reply, resume_run, start_loop, RUN,
+};
 use super::convert::{argument, encode, list_item, records_to_python, to_python, to_reply, tuple_item};
 use super::object::{self, Object, Raised};
 use crate::python::host::{Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource, StepInfo};
@@ -33,7 +36,7 @@ struct State {
 }
 
 /// Why a native function fails.
-enum Fault {
+pub(super) enum Fault {
     /// An exception is set already.
     Raised,
     /// `gears.error` with this text.
@@ -71,16 +74,16 @@ impl From<String> for Fault {
     }
 }
 
-type Outcome<'a> = Result<Object<'a>, Fault>;
+pub(super) type Outcome<'a> = Result<Object<'a>, Fault>;
 
 /// The call of one native function.
-struct Call<'a> {
-    attached: &'a Attached<'a>,
+pub(super) struct Call<'a> {
+    pub(super) attached: &'a Attached<'a>,
     arguments: &'a [*mut ffi::PyObject],
 }
 
 impl<'a> Call<'a> {
-    fn get(&self, at: usize) -> Result<Object<'a>, Fault> {
+    pub(super) fn get(&self, at: usize) -> Result<Object<'a>, Fault> {
         match self.arguments.get(at) {
             // SAFETY: arguments are alive during the call.
             Some(argument) => Ok(unsafe { Object::borrowed(self.attached, *argument)? }),
@@ -110,16 +113,16 @@ impl<'a> Call<'a> {
         self.arguments.get(at).is_none_or(|argument| *argument == unsafe { ffi::Py_None() })
     }
 
-    fn none(&self) -> Outcome<'a> {
+    pub(super) fn none(&self) -> Outcome<'a> {
         // SAFETY: attached.
         Ok(unsafe { Object::borrowed(self.attached, ffi::Py_None())? })
     }
 
-    fn flag(&self, flag: bool) -> Outcome<'a> {
+    pub(super) fn flag(&self, flag: bool) -> Outcome<'a> {
         Ok(object::flag(self.attached, flag)?)
     }
 
-    fn run(&self) -> Result<Arc<RunState>, Fault> {
+    pub(super) fn run(&self) -> Result<Arc<RunState>, Fault> {
         run::current().ok_or_else(|| Fault::Error(b"this thread does not belong to a running script".to_vec()))
     }
 
@@ -306,14 +309,20 @@ fn plan_info(call: &Call<'_>) -> Result<PlanInfo, Fault> {
 /// Hands a plan to the run, under the id that the host gives it.
 fn keep_plan<'a>(call: &Call<'a>, registration: Option<Options>) -> Outcome<'a> {
     let run = call.run()?;
+    // What comes after its run has returned is not waited for, and neither is what coroutines start.
+    let apart = registration.is_none() && (call.truth(4)? || run.ending.is_some());
     let owner = run.owner.upgrade().ok_or_else(|| Fault::Error(b"the script has ended".to_vec()))?;
     let info = plan_info(call)?;
     let id = call.ask(|host| match &registration {
         Some(options) => host.create_registration(&info, options),
-        None => host.create_execution(&info),
+        None => host.create_execution(&info, apart),
     })??;
     let text = object::text(call.attached, id.as_bytes())?;
     let plan = Plan::new(id, info, registration, call.get(0)?.store(), owner);
+    if apart {
+        run.host.start(plan)?;
+        return Ok(text);
+    }
     run.plans.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
     Ok(text)
 }
@@ -404,8 +413,6 @@ fn sleep<'a>(call: &Call<'a>) -> Outcome<'a> {
     call.none()
 }
 
-const RUN: &CStr = c"_interlock.run";
-
 fn current_run<'a>(call: &Call<'a>) -> Outcome<'a> {
     match run::current() {
         Some(run) => capsule(call, RUN, Box::new(run), drop_capsule::<Arc<RunState>>),
@@ -434,7 +441,7 @@ fn check_stop<'a>(call: &Call<'a>) -> Outcome<'a> {
     call.none()
 }
 
-fn capsule<'a, T>(
+pub(super) fn capsule<'a, T>(
     call: &Call<'a>,
     name: &'static CStr,
     content: Box<T>,
@@ -452,7 +459,7 @@ fn capsule<'a, T>(
 }
 
 /// What a capsule of ours holds. Each name goes with one type.
-fn contents<'c, T>(capsule: &'c Object<'_>, name: &'static CStr) -> Result<&'c T, Fault> {
+pub(super) fn contents<'c, T>(capsule: &'c Object<'_>, name: &'static CStr) -> Result<&'c T, Fault> {
     // SAFETY: attached; CPython checks that it is a capsule of this name, and the capsule keeps the content.
     unsafe {
         let content = ffi::PyCapsule_GetPointer(capsule.as_ptr(), name.as_ptr()).cast::<T>();
@@ -460,7 +467,7 @@ fn contents<'c, T>(capsule: &'c Object<'_>, name: &'static CStr) -> Result<&'c T
     }
 }
 
-unsafe extern "C" fn drop_capsule<T>(capsule: *mut ffi::PyObject) {
+pub(super) unsafe extern "C" fn drop_capsule<T>(capsule: *mut ffi::PyObject) {
     // SAFETY: called once, by CPython, for a capsule whose content is a boxed `T`.
     unsafe {
         let content = ffi::PyCapsule_GetPointer(capsule, ffi::PyCapsule_GetName(capsule)).cast::<T>();
@@ -514,7 +521,7 @@ functions! {
     write: "write(text): what print() writes.";
     hashtag: "hashtag(): a text that hashes to this shard.";
     config_get: "config_get(key): a value of the extra configuration, or None.";
-    create_execution: "create_execution(plan, reader, description, steps): queues an execution, returns its id.";
+    create_execution: "create_execution(plan, reader, description, steps, apart): queues an execution, returns its id.";
     create_registration: "create_registration(plan, reader, description, steps, options): notes a registration, returns its id.";
     create_function: "create_function(function, name, options): notes a function of a library.";
     open_source: "open_source(pattern, no_scan, read_value): starts to read keys.";
@@ -524,6 +531,14 @@ functions! {
     current_run: "current_run(): the run of this thread, to give to adopt_thread in another.";
     adopt_thread: "adopt_thread(run): makes this thread one of the run's.";
     leave_thread: "leave_thread(): ends what adopt_thread began; no interrupt reaches this thread any more.";
+    start_loop: "start_loop(function): calls a function on the event loop's thread, which it starts; once.";
+    background_run: "background_run(queue): what the coroutines of an execution run as.";
+    resume_run: "resume_run(run, queue): sees that somebody goes on with an execution that waited.";
+    finish_run: "finish_run(run, outcome): an execution that waited has ended.";
+    enter_run: "enter_run(run): this thread works for a run until leave_run().";
+    leave_run: "leave_run(): ends what enter_run began.";
+    may_wait: "may_wait(): whether a step may wait for something here.";
+    override_reply: "override_reply(value): gives the client that waits another reply than the results.";
     check_stop: "check_stop(): raises when the run must stop.";
 }
 

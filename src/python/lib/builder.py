@@ -8,6 +8,7 @@ mean the same when records come from several shards.
 import sys
 
 import _interlock
+import _interlock_loop as loop
 import _interlock_pipeline as pipeline
 import _interlock_registration as registration
 
@@ -42,15 +43,32 @@ def gears_error(text):
 
 
 class PyFuture:
-    """What run() returns: the execution that was created."""
+    """What run() returns: the execution that was created. A coroutine that awaits it gets [results, errors]."""
 
-    __slots__ = ("executionId",)
+    __slots__ = ("executionId", "_outcome", "_future")
 
-    def __init__(self, execution_id):
-        self.executionId = execution_id
+    def __init__(self, plan):
+        self.executionId = self._outcome = self._future = None
+        plan.ended = self._ended
 
     def __await__(self):
-        raise gears_error("awaiting an execution is not available yet: it comes with async steps in a later version")
+        # In this order: the execution may end on another thread meanwhile.
+        self._future = future = self._future or loop.createFuture()
+        if self._outcome is not None:
+            self._tell()
+        return future.__await__()
+
+    def _ended(self, outcome, error):
+        self._outcome = outcome, error
+        if self._future is not None:
+            self._tell()
+
+    def _tell(self):
+        outcome, error = self._outcome
+        if outcome is None:
+            loop.setFutureException(self._future, f"the execution did not end: {error or type(error).__name__}")
+        else:
+            loop.setFutureResults(self._future, list(outcome))
 
     def __repr__(self):
         return f"<PyFuture of execution {self.executionId}>"
@@ -206,10 +224,13 @@ class GearsBuilder:
         body = script_body_globals()
         if body is not None and RAN in body:
             raise gears_error("Can not run more then 1 executions in a single script")
-        execution_id = _interlock.create_execution(plan, plan.shown_reader, self.description, plan.describe())
+        future = PyFuture(plan)
+        future.executionId = _interlock.create_execution(
+            plan, plan.shown_reader, self.description, plan.describe(), loop.in_loop()
+        )
         if body is not None:
-            body[RAN] = execution_id
-        return PyFuture(execution_id)
+            body[RAN] = future.executionId
+        return future
 
     def register(self, prefix="*", convertToStr=True, collect=True, **kwargs):
         """Runs what was built at every event that the reader finds; returns the registration's id."""
@@ -236,6 +257,23 @@ class GearsBuilder:
 
 
 GB = GearsBuilder
+
+
+def runCoroutine(cr, f=None, delay=0):
+    """Runs a coroutine after `delay` seconds, beside whatever called this, and ends the future `f` as it ends.
+
+    It is an execution of its own: it is listed, can be aborted, and keeps the script's interpreter.
+    """
+    if type(cr) is not pipeline.Coroutine:
+        raise gears_error("runCoroutine argument must be a coroutine")
+    coroutine = loop.relayed(cr, f, delay)
+
+    def once():
+        yield None
+
+    step = pipeline.Step("map", lambda _: coroutine, cr)
+    plan = pipeline.Plan("PythonReader", once, {}, [step], "coroutine")
+    _interlock.create_execution(plan, plan.shown_reader, plan.description, plan.describe(), True)
 
 
 # --- checks -------------------------------------------------------------------------------------------

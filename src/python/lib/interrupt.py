@@ -277,6 +277,14 @@ def patch_queue(queue):
 # --- descriptors ----------------------------------------------------------------------------------------
 
 
+_plain = {}
+
+
+def plain(name):
+    """A function that was replaced, as it was; None if there is no such one."""
+    return _plain.get(name)
+
+
 def patch_select(select):
     """select(), poll() and epoll() wait in slices."""
     plain_select = select.select
@@ -321,6 +329,7 @@ def patch_select(select):
     plain_epoll = getattr(select, "epoll", None)
     if plain_epoll is None:
         return
+    _plain["epoll"] = plain_epoll
 
     class Epoll:
         """select.epoll, whose poll() waits in slices."""

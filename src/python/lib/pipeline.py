@@ -9,19 +9,24 @@ when the sink has everything.
 An exception in a step becomes an error record: it skips the steps that follow, lands in the errors,
 and the reader reads no more. Records that were already read, and groups that were already built, go
 on: results may be partial, beside the error.
+
+A step whose function returns a coroutine or a future lets the record wait (see `waiting`). The execution goes on with
+other records; when there is nothing else to do it is suspended, and goes on later on another thread.
 """
 
 import _interlock
+import _interlock_loop as loop
+from _interlock_steps import SINKS, STREAMING, Results
+from _interlock_waiting import MOST, Closed, Coroutine, Failed, Queue, fail
 
 #: Files whose frames say nothing to the author of a script.
-INTERNAL_FILES = {(lambda: 0).__code__.co_filename}
+INTERNAL_FILES = {"<_interlock_loop>", "<_interlock_waiting>", "<_interlock_steps>", "<_interlock_pipeline>"}
+
+#: The mark of an `async def` in co_flags.
+CO_COROUTINE = 0x80
 
 #: Entries that a StreamReader asks for at a time.
 STREAM_BATCH = 500
-
-
-async def _coroutine():
-    pass
 
 
 def _generator():
@@ -32,20 +37,8 @@ async def _async_generator():
     yield
 
 
-_started = _coroutine()
-Coroutine = type(_started)
-_started.close()
-del _started
 Generator = type(_generator())
 AsyncGenerator = type(_async_generator())
-
-
-class Closed(BaseException):
-    """A limit is reached: nothing more is wanted from the steps before it."""
-
-
-class Failed(BaseException):
-    """An error was recorded further down, where the records of a list were expanded."""
 
 
 class Step:
@@ -73,7 +66,7 @@ class Step:
 class Plan:
     """One execution as data: a reader, its argument and options, and the steps."""
 
-    __slots__ = ("reader", "arg", "options", "steps", "description")
+    __slots__ = ("reader", "arg", "options", "steps", "description", "ended")
 
     def __init__(self, reader, arg, options, steps, description=None):
         self.reader = reader
@@ -81,6 +74,8 @@ class Plan:
         self.options = options
         self.steps = tuple(steps)
         self.description = description
+        #: What to call with the results and errors, or None and an exception, when a coroutine waits for the execution.
+        self.ended = None
 
     @property
     def shown_reader(self):
@@ -93,28 +88,160 @@ class Plan:
 
 
 def run_plan(plan, event=None):
-    """Runs a plan to its end and returns (results, errors); raises only when it was stopped.
+    """Runs a plan to its end and returns (results, errors), or what it runs as when it has to wait.
 
     `event` holds the records of one event of a registration, which are read in the place of the reader's.
+    Raises only when it was stopped.
     """
-    errors = Errors()
-    results = []
-    records = None
-    for streaming, sink in segments(plan.steps):
-        collector = SINKS[sink[0].kind](sink, errors) if sink else Results(results)
-        push = collector.push
-        wanted = True
-        for step in reversed(streaming):
-            if step.kind == "limit" and step.length <= 0:
-                wanted = False
-            push = STREAMING[step.kind](step, push, errors)
-        if records is None:
+    running = Running(plan, event)
+    outcome = running.advance()
+    return outcome if running.run is None else running.run
+
+
+def resume_plan(running):
+    """Goes on with a plan that waited."""
+    running.advance()
+
+
+class Running(Queue):
+    """An execution under way."""
+
+    def __init__(self, plan, event):
+        super().__init__()
+        self._plan = plan
+        self._event = event
+        self.errors = Errors()
+        self._results = []
+        #: Whether all was read, and only what waits is left.
+        self._all_read = False
+        self._steps = self._go()
+
+    def advance(self):
+        """Runs as far as it can without waiting; at the end returns (results, errors).
+
+        What has waited gives them to what it runs as.
+        """
+        try:
+            for _ in self._steps:
+                if self.leave():
+                    return None
+        except Exception as error:
+            self._ended(([], [f"{type(error).__name__}: {error}"]), error)
+            raise
+        except BaseException as error:
+            # It was stopped; whoever stopped it ends it.
+            if self._plan.ended is not None:
+                self._plan.ended(None, error)
+            raise
+        outcome = self._results, self.errors.texts
+        self._ended(outcome, None)
+        return outcome
+
+    def _ended(self, outcome, error):
+        if self._plan.ended is not None:
+            self._plan.ended(None if error else outcome, error)
+        if self.run is not None:
+            _interlock.finish_run(self.run, outcome)
+
+    def resume(self, entry):
+        """Sees that somebody goes on with it, now that an entry may."""
+        if not (self._all_read and entry.line.short and loop.in_loop()):
+            # What follows is the script's own code: it must not keep others from the loop.
+            _interlock.resume_run(self.run, self)
+        else:
+            self.advance()
+
+    def _go(self):
+        """Runs the plan; a generator that gives way whenever it has to wait."""
+        plan, errors = self._plan, self.errors
+        records = None
+        for streaming, sink in segments(plan.steps):
+            self.lines, self.closed, self._all_read = [], False, False
+            short = sink is None
+            collector = SINKS[sink[0].kind](sink, errors, self) if sink else Results(self._results)
+            push = collector.push
+            wanted = True
+            for step in reversed(streaming):
+                if step.kind == "limit" and step.length <= 0:
+                    wanted = False
+                push = STREAMING[step.kind](step, push, self, short)
+                short = short and is_short(step)
             if wanted:
-                read(READERS[plan.reader](plan) if event is None else given(event), push, errors)
-        elif wanted:
-            drain(records, push, errors)
-        records = collector.finish()
-    return results, errors.texts
+                if records is None:
+                    event = self._event
+                    batches = READERS[plan.reader](plan) if event is None else given(event)
+                    yield from self._read(batches, push)
+                else:
+                    yield from self._drain(records, push)
+            # Lines and what they are lines of refer to each other.
+            self.lines.clear()
+            records = collector.finish()
+
+    def _read(self, batches, push):
+        """Pushes everything that a reader delivers, until its end, a limit or the first error."""
+        errors, held = self.errors, self.waiting
+        try:
+            for batch in batches:
+                for record in batch:
+                    push(record)
+                    if held:
+                        yield from self._pause()
+                        if self.closed or errors.texts:
+                            raise Closed
+        except (Closed, Failed):
+            pass
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            errors.add(error)
+        finally:
+            try:
+                batches.close()
+            except BaseException as error:
+                # A reader's generator may raise while it is closed.
+                errors.add(error)
+        yield from self._end()
+
+    def _drain(self, records, push):
+        """Pushes what a sink gave; an error costs only its own record."""
+        errors, held = self.errors, self.waiting
+        for record in records:
+            try:
+                push(record)
+            except Closed:
+                break
+            except Failed:
+                pass
+            except BaseException as error:
+                errors.add(error)
+            if held:
+                yield from self._pause()
+                if self.closed:
+                    break
+        yield from self._end()
+
+    def _pause(self):
+        """Between two records: lets go on what can, and waits while too many wait."""
+        self.flow(self.errors)
+        while self.waiting and len(self.waiting) + self.behind >= MOST:
+            yield
+            self.flow(self.errors)
+
+    def _end(self):
+        """All was read: waits for what waits."""
+        self._all_read = True
+        self.flow(self.errors)
+        while self.waiting:
+            yield
+            self.flow(self.errors)
+
+
+def is_short(step):
+    """Whether a step runs no code of the script: the call of an `async def` only makes a coroutine."""
+    if step.kind == "limit" or step.function is str:
+        return True
+    code = getattr(step.function, "__code__", None)
+    return code is not None and bool(code.co_flags & CO_COROUTINE)
 
 
 def segments(steps):
@@ -138,24 +265,6 @@ def segments(steps):
     yield streaming, None
 
 
-def read(batches, push, errors):
-    """Pushes everything that a reader delivers, until its end, a limit or the first error."""
-    try:
-        for batch in batches:
-            for record in batch:
-                push(record)
-    except (Closed, Failed):
-        pass
-    except BaseException as error:
-        errors.add(error)
-    finally:
-        try:
-            batches.close()
-        except BaseException as error:
-            # A reader's generator may raise while it is closed.
-            errors.add(error)
-
-
 def call_option(plan, name):
     """Calls the function that a registration was given as onRegistered or onUnregistered, if any."""
     function = plan.options.get(name)
@@ -163,19 +272,6 @@ def call_option(plan, name):
     if type(value) is Coroutine:
         value.close()
         fail(f"{name} must not be a coroutine")
-
-
-def drain(records, push, errors):
-    """Pushes what a sink gave; an error costs only its own record."""
-    for record in records:
-        try:
-            push(record)
-        except Closed:
-            return
-        except Failed:
-            pass
-        except BaseException as error:
-            errors.add(error)
 
 
 class Errors:
@@ -196,6 +292,16 @@ class Errors:
         if isinstance(error, self._stopped):
             raise error
         self.texts.append(self._text(error))
+
+    def add_text(self, error):
+        """Records what a coroutine raised or a future was given: its text, without a traceback."""
+        if isinstance(error, self._stopped):
+            raise error
+        try:
+            text = str(error)
+        except Exception as broken:
+            text = f"(the text of the error raised {type(broken).__name__})"
+        self.texts.append(text or type(error).__name__)
 
     def _text(self, error):
         if isinstance(error, self._flat):
@@ -227,242 +333,6 @@ def outer_frames_removed(tb):
     while tb is not None and tb.tb_frame.f_code.co_filename in INTERNAL_FILES:
         tb = tb.tb_next
     return tb
-
-
-def refuse_coroutine(value):
-    """Closes a coroutine that cannot be awaited here, and says so in an error record."""
-    value.close()
-    fail("coroutine results are not available yet: async steps come with a later version")
-
-
-def fail(text):
-    """Raises an error whose text is exactly this, without a traceback."""
-    import redisgears
-
-    raise redisgears.GearsFlatError(text)
-
-
-# --- streaming steps: each returns a function that takes one record and pushes on ------------------
-
-
-def map_step(step, push, _errors):
-    function = step.function
-    if function is str:
-        # Ends nearly every pipeline, and cannot return a coroutine.
-        return lambda record: push(str(record))
-
-    def push_mapped(record):
-        value = function(record)
-        if type(value) is Coroutine:
-            refuse_coroutine(value)
-        push(value)
-
-    return push_mapped
-
-
-def filter_step(step, push, _errors):
-    function = step.function
-
-    def push_filtered(record):
-        keep = function(record)
-        if type(keep) is Coroutine:
-            refuse_coroutine(keep)
-        if keep:
-            push(record)
-
-    return push_filtered
-
-
-def foreach_step(step, push, _errors):
-    function = step.function
-
-    def push_seen(record):
-        value = function(record)
-        if type(value) is Coroutine:
-            refuse_coroutine(value)
-        push(record)
-
-    return push_seen
-
-
-def flatmap_step(step, push, errors):
-    function = step.function
-
-    def push_expanded(record):
-        value = function(record)
-        if not isinstance(value, list):
-            if type(value) is Coroutine:
-                refuse_coroutine(value)
-            push(value)
-            return
-        failed = False
-        # From the end, as RedisGears does: its sort() has its order from this. Reversing a copy,
-        # for a callback may return a list that it goes on changing.
-        for element in value[::-1]:
-            try:
-                push(element)
-            except Closed:
-                raise
-            except Failed:
-                failed = True
-            except BaseException as error:
-                errors.add(error)
-                failed = True
-        if failed:
-            # These elements were already read and had their turn; nothing more is read.
-            raise Failed
-
-    return push_expanded
-
-
-def limit_step(step, push, _errors):
-    start = max(step.start, 0)
-    end = start + step.length
-    seen = 0
-
-    def push_limited(record):
-        nonlocal seen
-        seen += 1
-        if seen > start:
-            push(record)
-        if seen >= end:
-            raise Closed
-
-    return push_limited
-
-
-def key_step(step, push, _errors):
-    """A repartition without a grouping: here every record is already where it belongs."""
-    function = step.function
-
-    def push_keyed(record):
-        key_text(function(record))
-        push(record)
-
-    return push_keyed
-
-
-def reduce_step(step, push, _errors):
-    function = step.function
-
-    def push_reduced(group):
-        key, records = group
-        value = function(key, records)
-        if type(value) is Coroutine:
-            value.close()
-            fail("coroutine are not allow on reduce")
-        push({"key": key, "value": value})
-
-    return push_reduced
-
-
-STREAMING = {
-    "map": map_step,
-    "filter": filter_step,
-    "foreach": foreach_step,
-    "flatmap": flatmap_step,
-    "limit": limit_step,
-    "extractkey": key_step,
-    "reduce": reduce_step,
-}
-
-
-def key_text(key):
-    """A group's key as text."""
-    if isinstance(key, str):
-        return key
-    if type(key) is Coroutine:
-        key.close()
-        fail("coroutine are not allow on extractor")
-    return repr(key)
-
-
-# --- sinks: take every record of a segment, then give what the next segment starts with ------------
-
-
-class Results:
-    """What is left at the end."""
-
-    def __init__(self, results):
-        self.push = results.append
-
-    def finish(self):
-        return ()
-
-
-class Accumulate:
-    """One value from all records. After an error there is none: it would be the value of a part."""
-
-    def __init__(self, sink, errors):
-        function = sink[0].function
-        accumulator = None
-        any_record = False
-
-        def push(record):
-            nonlocal accumulator, any_record
-            any_record = True
-            accumulator = function(accumulator, record)
-            if type(accumulator) is Coroutine:
-                refuse_coroutine(accumulator)
-
-        def finish():
-            nonlocal accumulator
-            value, accumulator = accumulator, None
-            return (value,) if any_record and not errors.texts else ()
-
-        self.push = push
-        self.finish = finish
-
-
-class AccumulateByKey:
-    """One value for each key. A key whose callback failed is dropped, the others stay."""
-
-    def __init__(self, sink, _errors):
-        function, extractor = sink[0].function, sink[1].function
-        self.groups = groups = {}
-
-        def push(record):
-            key = extractor(record)
-            if type(key) is not str:
-                key = key_text(key)
-            try:
-                groups[key] = value = function(key, groups.get(key), record)
-                if type(value) is Coroutine:
-                    refuse_coroutine(value)
-            except BaseException:
-                groups.pop(key, None)
-                raise
-
-        self.push = push
-
-    def finish(self):
-        return ({"key": key, "value": value} for key, value in self.groups.items())
-
-
-class Group:
-    """The records of each key, for a reducer that wants them all at once."""
-
-    def __init__(self, sink, _errors):
-        extractor = sink[1].function
-        self.groups = groups = {}
-
-        def push(record):
-            key = extractor(record)
-            if type(key) is not str:
-                key = key_text(key)
-            records = groups.get(key)
-            if records is None:
-                groups[key] = [record]
-            else:
-                records.append(record)
-
-        self.push = push
-
-    def finish(self):
-        return iter(self.groups.items())
-
-
-SINKS = {"accumulate": Accumulate, "accumulatebykey": AccumulateByKey, "group": Group}
 
 
 # --- readers: generators of batches -----------------------------------------------------------------
@@ -550,10 +420,10 @@ def read_python(plan):
     # As in RedisGears: a function that is not a generator is asked for one record after the other,
     # until it raises or a limit has enough.
     while True:
-        if type(value) is Coroutine:
-            refuse_coroutine(value)
-        if type(value) is AsyncGenerator:
-            fail("asynchronous generators are not available yet: async readers come with a later version")
+        if type(value) in (Coroutine, AsyncGenerator):
+            if type(value) is Coroutine:
+                value.close()
+            fail("a reader's function must not be asynchronous")
         yield (value,)
         value = function()
 

@@ -13,10 +13,16 @@ import _interlock_builder as builder
 import _interlock_function as function
 import _interlock_guard as guard
 import _interlock_interrupt as interrupt
+import _interlock_loop as loop
 import _interlock_pipeline as pipeline
+import _interlock_profile as profile
+import _interlock_waiting as waiting
 from _interlock import GearsError, GearsFlatError, GearsForceStopped
 
 run_plan = pipeline.run_plan
+resume_plan = pipeline.resume_plan
+run_profiled = profile.run_profiled
+profile_text = profile.profile_text
 call_option = pipeline.call_option
 settle = interrupt.settle
 renew_import_locks = interrupt.renew_import_locks
@@ -86,8 +92,21 @@ def flat_error(msg):
 
 
 def isAsyncAllow():
-    """Whether a step may return a coroutine: not yet."""
-    return False
+    """Whether a step may return a coroutine or a future here."""
+    return not loop.in_loop() and _interlock.may_wait()
+
+
+def override_reply(*args):
+    """Gives the client that started this execution another reply than its results."""
+    if len(args) != 1:
+        raise GearsError("override_reply takes one value")
+    _interlock.override_reply(args[0])
+
+
+def setGearsSession(session):
+    """Makes the calling thread work for what getGearsSession() returned elsewhere, unless it works for something."""
+    if session is not None and _interlock.current_run() is None:
+        _interlock.adopt_thread(session)
 
 
 def registerGearsThread():
@@ -105,19 +124,16 @@ def not_yet(name, what):
 
 
 HOOKS = "command hooks"
-ASYNC = "asynchronous steps"
 call_next = not_yet("call_next", HOOKS)
 get_command = not_yet("get_command", HOOKS)
-override_reply = not_yet("override_reply", HOOKS)
-gearsFuture = not_yet("gearsFuture", ASYNC)
-createFuture = not_yet("createFuture", ASYNC)
-setFutureResults = not_yet("setFutureResults", ASYNC)
-setFutureException = not_yet("setFutureException", ASYNC)
-runCoroutine = not_yet("runCoroutine", ASYNC)
 registerTE = not_yet("registerTE", "timers")
-gearsCtx = not_yet("gearsCtx", "registrations")
-getGearsSession = not_yet("getGearsSession", "registrations")
-setGearsSession = not_yet("setGearsSession", "registrations")
+gearsFuture = waiting.Future
+createFuture = loop.createFuture
+setFutureResults = loop.setFutureResults
+setFutureException = loop.setFutureException
+runCoroutine = builder.runCoroutine
+getGearsSession = _interlock.current_run
+gearsCtx = builder.GearsBuilder
 
 
 class KeySource:
@@ -353,6 +369,9 @@ def bound_recursion():
 
 def prepare(path, main, guarded):
     """Sets this interpreter up; called once."""
+    # Modules that scripts import may look for the names there, as redgrease does.
+    names = {name: value for name, value in template.items() if not name.startswith("__")}
+    vars(sys.modules["__main__"]).update(names)
     shared_gil = sys.version_info < (3, 13)
     if not main:
         sys.path[:] = path
@@ -378,6 +397,7 @@ def prepare(path, main, guarded):
 
 def farewell():
     """What a script left for its end."""
+    loop.end()
     atexit = sys.modules.get("atexit")
     if atexit is not None:
         atexit._run_exitfuncs()

@@ -1,0 +1,167 @@
+//! How do calls of a trigger run beside each other, when there are thousands a second?
+//!
+//! They wait in a queue of their registration. One worker takes them one after the other without giving the interpreter
+//! up in between: more would only take its GIL from each other. As soon as a call lasts, another worker begins
+//! beside it, so that one slow call holds up no others.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::queue;
+use super::registration::Registration;
+use super::registrations::registrations;
+use crate::redis::{self, Alarm, BlockedReply, Client, Held, Pools};
+use crate::reply::Reply;
+use crate::settings;
+use crate::sync::CancelToken;
+
+/// A call that lasts so long gets another worker beside it, when the next one comes ...
+const LASTS: Duration = Duration::from_millis(1);
+/// ... or after this time, if none comes.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long a worker stays, before other scripts have their turn.
+const STAY: Duration = Duration::from_millis(10);
+
+/// One call that did not begin yet.
+struct Call {
+    db: i32,
+    records: Reply,
+    cancel: CancelToken,
+    client: BlockedReply,
+}
+
+/// The calls of one registration that did not begin yet.
+#[derive(Default)]
+pub(super) struct Calls {
+    waiting: VecDeque<Call>,
+    /// Workers that run calls.
+    workers: usize,
+    /// When a call began last.
+    began: Option<Instant>,
+}
+
+impl Calls {
+    /// Whether another worker is needed; it is counted then.
+    fn needs_worker(&mut self) -> Option<i32> {
+        let next = self.waiting.front()?;
+        let busy = self.began.is_some_and(|began| began.elapsed() < LASTS);
+        let most = settings::PYTHON_WORKERS.count() + super::stuck();
+        let needed = self.workers == 0 || (!busy && self.workers < most);
+        self.workers += usize::from(needed);
+        needed.then_some(next.db)
+    }
+}
+
+fn calls(registration: &Registration) -> MutexGuard<'_, Calls> {
+    registration.calls.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Queues a call, and sees that somebody runs it.
+pub(super) fn push(
+    held: &Held<'_>,
+    registration: &Arc<Registration>,
+    records: Reply,
+    cancel: CancelToken,
+    client: BlockedReply,
+) {
+    registration.count_event();
+    let (db, waits) = {
+        let mut calls = calls(registration);
+        if calls.waiting.len() >= settings::QUEUE_LIMIT.count() {
+            drop(calls);
+            registration.count_aborted(1, None);
+            return client.finish(&Reply::error(format!("ERR {}", crate::sync::Refused::Full)));
+        }
+        calls.waiting.push_back(Call { db: held.db(), records, cancel, client });
+        (calls.needs_worker(), calls.waiting.len() > 1)
+    };
+    if let Some(db) = db {
+        submit(registration, db);
+    } else if waits {
+        LOOK.set(held, Instant::now() + LOOK_EVERY);
+    }
+}
+
+/// Rings while calls wait.
+static LOOK: Alarm = Alarm::new(look);
+
+/// Sends workers to where calls wait for one that lasts.
+fn look(held: &Held<'_>) {
+    let mut again = false;
+    for registration in registrations().all() {
+        let db = {
+            let mut calls = calls(&registration);
+            let db = calls.needs_worker();
+            again |= !calls.waiting.is_empty();
+            db
+        };
+        if let Some(db) = db {
+            submit(&registration, db);
+        }
+    }
+    if again {
+        LOOK.set(held, Instant::now() + LOOK_EVERY);
+    }
+}
+
+fn submit(registration: &Arc<Registration>, db: i32) {
+    let worker = Worker(Arc::clone(registration));
+    // A refusal drops the worker: its calls wait for the next one. The pool takes what clients wait for.
+    redis::background_surely(Pools::Python, db, CancelToken::new(), move |lane| {
+        let client = lane.client();
+        let calls = Taking { registration: &worker.0, client: &client, db, until: Instant::now() + STAY };
+        let brisk = redis::brisk();
+        let suspended = queue::run_events(&worker.0, lane, calls, false, |reply| client.answer(&reply));
+        drop(brisk);
+        if let Some(suspended) = suspended {
+            let client = lane.postpone();
+            suspended.then(&worker.0, false, move |_, reply| client.answer(&reply));
+        }
+        client.answer(&Reply::error("ERR the execution was stopped before it began"));
+    });
+}
+
+/// A worker that runs calls of a registration, until this is dropped.
+struct Worker(Arc<Registration>);
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let db = {
+            let mut calls = calls(&self.0);
+            calls.workers -= 1;
+            calls.needs_worker()
+        };
+        if let Some(db) = db {
+            submit(&self.0, db);
+        }
+    }
+}
+
+/// The calls that a worker takes, one at a time.
+struct Taking<'c> {
+    registration: &'c Registration,
+    /// Who waits for the call that was taken last.
+    client: &'c Client,
+    db: i32,
+    until: Instant,
+}
+
+impl Iterator for Taking<'_> {
+    type Item = (Reply, Option<CancelToken>);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let now = Instant::now();
+        if now >= self.until {
+            return None;
+        }
+        let call = {
+            let mut calls = calls(self.registration);
+            calls.waiting.front().filter(|call| call.db == self.db)?;
+            calls.began = Some(now);
+            calls.waiting.pop_front()?
+        };
+        self.client.serve(call.client);
+        Some((call.records, Some(call.cancel)))
+    }
+}
