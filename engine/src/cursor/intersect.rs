@@ -81,6 +81,11 @@ impl<'a> Intersect<'a> {
                 doc = END;
                 break;
             }
+            // A bit is looked at in a moment, where a list may have to be decoded.
+            if self.required[1..].iter().any(|child| lacks(child, doc)) {
+                doc = self.required[0].next();
+                continue;
+            }
             for child in &mut self.required[1..] {
                 let other = child.seek(doc);
                 if other != doc {
@@ -88,7 +93,7 @@ impl<'a> Intersect<'a> {
                     continue 'candidate;
                 }
             }
-            let excluded = self.excluded.iter_mut().any(|child| child.seek(doc) == doc);
+            let excluded = self.excluded.iter_mut().any(|child| !lacks(child, doc) && child.seek(doc) == doc);
             if !excluded && self.is_within() {
                 break;
             }
@@ -100,10 +105,7 @@ impl<'a> Intersect<'a> {
 
     /// Whether the clauses, which all have a document, stand near enough in it. Documents come in order.
     fn is_within_at(&mut self, doc: DocId) -> bool {
-        self.required.iter_mut().for_each(|child| {
-            child.seek(doc);
-        });
-        self.required.iter().all(|child| child.doc() == doc) && self.is_within()
+        self.required.iter_mut().all(|child| child.seek(doc) == doc) && self.is_within()
     }
 
     fn is_within(&mut self) -> bool {
@@ -121,6 +123,12 @@ impl<'a> Intersect<'a> {
             self.alignment.add(&mut self.required[at]);
         }
     }
+}
+
+/// Whether bits say that a child does not have a document.
+fn lacks(child: &BoxCursor<'_>, doc: DocId) -> bool {
+    let word = child.bits().and_then(|bits| bits.get(doc as usize / 64));
+    word.is_some_and(|word| word >> (doc % 64) & 1 == 0)
 }
 
 /// Documents that a child of this cost has in a window, on average.

@@ -104,6 +104,29 @@ proptest! {
     }
 
     #[test]
+    fn the_bits_of_long_lists_are_their_documents(lists in vec((vec(1u32..40, 100..300), 0u32..100), 1..4)) {
+        let mut arena = Arena::default();
+        arena.intern(1);
+        let mut writer = ListWriter::default();
+        for (gaps, more) in lists {
+            let docs: Vec<DocId> = gaps.iter().scan(0, |doc, gap| { *doc += gap; Some(*doc) }).collect();
+            docs.iter().for_each(|&doc| writer.push(doc, 1, 0, 1, &[]));
+            let offset = writer.finish(&mut arena);
+            let documents = docs[docs.len() - 1] + 1 + more;
+            arena.densify(offset, documents);
+            let list = PostingList::Sealed(SealedList::new(&arena, offset));
+            let many = docs.len() > BLOCK && docs.len() * 32 >= documents as usize;
+            prop_assert_eq!(list.bits().is_some(), many);
+            if let Some(bits) = list.bits() {
+                prop_assert_eq!(bits.len(), (documents as usize).div_ceil(64));
+                let mut found = Vec::new();
+                crate::cursor::window::each_bit(bits, |doc| found.push(doc));
+                prop_assert_eq!(found, docs);
+            }
+        }
+    }
+
+    #[test]
     fn live_lists_hold_what_was_put_in(expected in postings()) {
         let mut list = LiveList::default();
         for p in &expected {

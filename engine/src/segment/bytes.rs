@@ -51,7 +51,7 @@ impl SealedSegment {
         sink.put(MAX_FREQS, &docs.max_freqs)?;
         match &docs.scores {
             Scores::Uniform(score) => sink.put(SCORES, &[*score])?,
-            Scores::Each(scores) => sink.put(SCORES, scores)?,
+            Scores::Each(scores, _) => sink.put(SCORES, scores)?,
         }
         let mut bits = vec![0u64; docs.dead.len()];
         for doc in (0..docs.len()).filter(|&doc| dead(doc)) {
@@ -106,7 +106,7 @@ impl DocTable {
             &[score] => Scores::Uniform(score),
             _ => {
                 check(scores.len() == count, "there is not one score for each document")?;
-                Scores::Each(scores.into())
+                Scores::each(scores.into())
             }
         };
         let bits: Box<[u64]> = source.take_exactly(DEAD, count.div_ceil(64))?;

@@ -95,7 +95,15 @@ pub struct DocTable {
 #[derive(Debug)]
 pub(super) enum Scores {
     Uniform(f32),
-    Each(Box<[f32]>),
+    /// Of each document, and the greatest of them.
+    Each(Box<[f32]>, f32),
+}
+
+impl Scores {
+    pub(super) fn each(scores: Box<[f32]>) -> Self {
+        let greatest = scores.iter().copied().fold(0.0, f32::max);
+        Self::Each(scores, greatest)
+    }
 }
 
 /// A document table while it is filled.
@@ -137,7 +145,7 @@ impl DocTableBuilder {
         let first = self.scores.first().copied().unwrap_or(1.0);
         let uniform = self.scores.iter().all(|&score| score == first);
         let table = DocTable {
-            scores: if uniform { Scores::Uniform(first) } else { Scores::Each(self.scores.into()) },
+            scores: if uniform { Scores::Uniform(first) } else { Scores::each(self.scores.into()) },
             dead: (0..self.lens.len().div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             deaths: AtomicU32::new(0),
             lens: self.lens.into(),
@@ -182,7 +190,7 @@ impl DocTable {
     pub fn uniform_score(&self) -> Option<f32> {
         match &self.scores {
             Scores::Uniform(score) => Some(*score),
-            Scores::Each(_) => None,
+            Scores::Each(..) => None,
         }
     }
 
@@ -191,7 +199,7 @@ impl DocTable {
         let at = doc as usize;
         let score = match &self.scores {
             Scores::Uniform(score) => *score,
-            Scores::Each(scores) => scores.get(at).copied().unwrap_or(0.0),
+            Scores::Each(scores, _) => scores.get(at).copied().unwrap_or(0.0),
         };
         DocFacts {
             len: self.lens.get(at).copied().unwrap_or(0),
@@ -204,7 +212,7 @@ impl DocTable {
     pub fn max_score(&self) -> f32 {
         match &self.scores {
             Scores::Uniform(score) => *score,
-            Scores::Each(scores) => scores.iter().copied().fold(0.0, f32::max),
+            Scores::Each(_, greatest) => *greatest,
         }
     }
 
@@ -264,7 +272,7 @@ impl DocTable {
     fn memory(&self) -> usize {
         let scores = match &self.scores {
             Scores::Uniform(_) => 0,
-            Scores::Each(scores) => scores.len() * 4,
+            Scores::Each(scores, _) => scores.len() * 4,
         };
         let payloads = self.payloads.iter().map(|(_, payload)| payload.len()).sum::<usize>();
         self.lens.len() * (4 + 4 + 8 + 8 + 4)
