@@ -65,7 +65,7 @@ def test_set_errors_are_inside_the_array(r):
 
 
 @pytest.mark.parametrize(
-    "key", ["ProfileExecutions", "ExecutionMaxIdleTime", "SendMsgRetries"]
+    "key", ["ExecutionMaxIdleTime", "SendMsgRetries"]
 )
 def test_keys_without_effect_cannot_be_set(r, key):
     before = r.execute_command("RG.CONFIGGET", key)

@@ -15,23 +15,35 @@ pub static MAX_EXECUTIONS: AtomicI64 = AtomicI64::new(1000);
 /// Executions that have ended and are kept for each registration; 0 or less for none.
 pub static MAX_EXECUTIONS_PER_REGISTRATION: AtomicI64 = AtomicI64::new(100);
 
+/// Whether executions add to the profile of their script.
+static PROFILE_EXECUTIONS: AtomicI64 = AtomicI64::new(0);
+
+/// Whether executions add to the profile of their script.
+pub fn profiles() -> bool {
+    PROFILE_EXECUTIONS.load(Ordering::Relaxed) != 0
+}
+
 /// The numbers that can be set.
 fn number(name: &[u8]) -> Option<&'static AtomicI64> {
     let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
     match () {
         () if is("MaxExecutions") => Some(&MAX_EXECUTIONS),
+        () if is("ProfileExecutions") => Some(&PROFILE_EXECUTIONS),
         () if is("MaxExecutionsPerRegistration") => Some(&MAX_EXECUTIONS_PER_REGISTRATION),
         () => None,
     }
 }
 
 /// Keys that RedisGears 1.2 had, with its defaults, which have no effect yet here and so cannot be set.
-const FIXED: [(&str, i64); 3] = [("ProfileExecutions", 0), ("ExecutionMaxIdleTime", 5000), ("SendMsgRetries", 3)];
+const FIXED: [(&str, i64); 2] = [("ExecutionMaxIdleTime", 5000), ("SendMsgRetries", 3)];
 
 /// The Python key that takes effect: whether errors carry a traceback.
 const ATTEMPT_TRACEBACK: &str = "PythonAttemptTraceback";
 /// Python keys of RedisGears that are decided when a script names its requirements.
-const PYTHON_FIXED: [(&str, i64); 2] = [("CreateVenv", 1), ("OverridePythonAllocators", 1)];
+const PYTHON_FIXED: [(&str, i64); 4] =
+    [("CreateVenv", 1), ("OverridePythonAllocators", 1), ("DownloadDeps", 0), ("ForeceDownloadDepsOnEnterprise", 0)];
+/// Where RedisGears fetched its Python from: nothing is fetched here.
+const PYTHON_TEXTS: [&str; 3] = ["DependenciesUrl", "DependenciesSha256", "PythonInstallationDir"];
 
 /// The extra configuration: whatever else was set. Scripts read it with `configGet`.
 static EXTRA: Lazy<Mutex<HashMap<Vec<u8>, Vec<u8>>>> = Lazy::new(Mutex::default);
@@ -53,7 +65,9 @@ pub fn get(key: &[u8]) -> Reply {
         (b"MaxExecutionsPerRegistration", _) => Reply::Int(MAX_EXECUTIONS_PER_REGISTRATION.load(Ordering::Relaxed)),
         (b"ExecutionThreads", _) => Reply::Int(settings::PYTHON_WORKERS.get()),
         (b"Plugin", _) => Reply::Array(Vec::new()),
+        (b"ProfileExecutions", _) => Reply::Int(PROFILE_EXECUTIONS.load(Ordering::Relaxed)),
         (_, Some((_, value))) => Reply::Int(*value),
+        _ if PYTHON_TEXTS.iter().any(|known| known.as_bytes() == key) => Reply::bulk(""),
         _ if key == ATTEMPT_TRACEBACK.as_bytes() => Reply::Int(i64::from(with_traceback())),
         _ => extra_value(key).map_or_else(
             || Reply::error(format!("(error) Unsupported config parameter: {}", String::from_utf8_lossy(key))),
@@ -78,7 +92,8 @@ pub fn set(key: &[u8], value: &[u8]) -> Reply {
     if is("ExecutionThreads") || is("Plugin") || FIXED.iter().any(|(known, _)| is(known)) {
         return Reply::error(format!("(error) Config value {name} not modifiable at runtime"));
     }
-    if PYTHON_FIXED.iter().any(|(known, _)| known.as_bytes() == key) {
+    let python = PYTHON_FIXED.iter().map(|(known, _)| *known).chain(PYTHON_TEXTS);
+    if python.into_iter().any(|known| known.as_bytes() == key) {
         return Reply::error(format!("(error) {name} is not configurable at runtime"));
     }
     if key == ATTEMPT_TRACEBACK.as_bytes() && !matches!(value, b"0" | b"1") {

@@ -281,6 +281,7 @@ pub(super) fn new_run(
         inline: lane.is_inline(),
         max_memory,
         traceback: config::with_traceback(),
+        profile: config::profiles(),
         on_stuck: Some(Box::new(move || {
             redis::log(
                 Level::Warning,

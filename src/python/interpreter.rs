@@ -90,6 +90,10 @@ pub(crate) struct Objects {
     pub(crate) describe: Stored,
     /// `run_plan(plan, event=None)`: `(results, errors)`, or the run that it waits as.
     pub(crate) run_plan: Stored,
+    /// `run_profiled(globals, plan, event=None)`: as `run_plan`, and adds to the script's profile.
+    pub(crate) run_profiled: Stored,
+    /// `profile_text(globals, order)`: the script's profile as text, or None.
+    pub(crate) profile_text: Stored,
     /// `resume_plan(queue)`: the next piece of an execution that waited.
     pub(crate) resume_plan: Stored,
     /// `call_option(plan, name)`: calls a function that a registration was given.

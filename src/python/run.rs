@@ -46,6 +46,8 @@ pub struct Run {
     pub max_memory: Option<u64>,
     /// Whether error texts hold the traceback.
     pub traceback: bool,
+    /// Whether executions add to the profile of their script.
+    pub profile: bool,
     /// Called once, on a thread of the Python layer, when the run was told to stop and did not
     /// within a second (a loop in C): the caller can answer the client and replace the thread.
     pub on_stuck: Option<Box<dyn Fn() + Send + Sync>>,
@@ -54,7 +56,7 @@ pub struct Run {
 impl Run {
     /// A run in a worker thread, without limits.
     pub fn new(host: Arc<dyn Host>, cancel: CancelToken) -> Self {
-        Self { host, cancel, inline: false, max_memory: None, traceback: true, on_stuck: None }
+        Self { host, cancel, inline: false, max_memory: None, traceback: true, profile: false, on_stuck: None }
     }
 }
 
@@ -80,6 +82,8 @@ pub(crate) struct RunState {
     pub(crate) stuck: AtomicBool,
     /// Whether error texts hold the traceback.
     pub(crate) traceback: bool,
+    /// Whether executions add to the profile of their script.
+    pub(super) profile: bool,
     body: AtomicBool,
     /// Whether a thread has been told to stop, by an exception or by a native function.
     cut: AtomicBool,
@@ -177,6 +181,7 @@ impl RunState {
             rounds: AtomicU32::new(0),
             stuck: AtomicBool::new(false),
             traceback: run.traceback,
+            profile: run.profile,
             body: AtomicBool::new(false),
             cut: AtomicBool::new(false),
             inline: run.inline.then(ident),

@@ -171,8 +171,7 @@ impl Script {
                 return Ok(Ran::Ended(PlanOutcome { results: Vec::new(), errors: Vec::new() }));
             };
             let object = object.get(attached);
-            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
-            let ran = run_plan.call(attached, &[&object])?;
+            let ran = self.start(attached, state, &object, None)?;
             Ok(came(attached, state, &ran))
         })
     }
@@ -195,13 +194,12 @@ impl Script {
         self.perform(run, |attached, state| {
             let Some(object) = &plan.object else { return Ok(None) };
             let object = object.get(attached);
-            let run_plan = self.interpreter().core().objects().run_plan.get(attached);
             for event in events {
                 if !begin() {
                     break;
                 }
                 let records = ffi::to_python(attached, event.borrow())?;
-                let ran = run_plan.call(attached, &[&object, &records])?;
+                let ran = self.start(attached, state, &object, Some(&records))?;
                 match came(attached, state, &ran) {
                     Ran::Ended(outcome) => end(outcome),
                     Ran::Waits(waiting) => return Ok(Some(waiting)),
@@ -243,6 +241,38 @@ impl Script {
             call_option.call(attached, &[&object, &name]).map(drop)
         })
         .map(drop)
+    }
+
+    /// Starts a plan, over an event if there is one.
+    fn start<'a>(
+        &self,
+        attached: &'a Attached<'_>,
+        state: &RunState,
+        plan: &Object<'_>,
+        event: Option<&Object<'_>>,
+    ) -> PyResult<Object<'a>> {
+        let objects = self.interpreter().core().objects();
+        let plan_and_event = [Some(plan), event];
+        if !state.profile {
+            let arguments: Vec<_> = plan_and_event.into_iter().flatten().collect();
+            return objects.run_plan.get(attached).call(attached, &arguments);
+        }
+        let globals = self.globals(attached)?;
+        let arguments: Vec<_> = std::iter::once(&globals).chain(plan_and_event.into_iter().flatten()).collect();
+        objects.run_profiled.get(attached).call(attached, &arguments)
+    }
+
+    /// The profile of this script's executions as text, if there is one; an empty `order` forgets it.
+    ///
+    /// # Errors
+    /// What it does not like of the order.
+    pub fn profile(&self, run: Run, order: &str) -> Result<Option<Vec<u8>>, ScriptError> {
+        let (text, _) = self.perform(run, |attached, state| {
+            let (globals, order) = (self.globals(attached)?, ffi::text(attached, order.as_bytes())?);
+            let text = state.core.objects().profile_text.get(attached).call(attached, &[&globals, &order])?;
+            Ok((!text.is_none()).then(|| ffi::encode(attached, &text)))
+        })?;
+        Ok(text)
     }
 
     fn globals<'a>(&self, attached: &'a Attached<'_>) -> PyResult<Object<'a>> {

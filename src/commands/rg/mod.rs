@@ -1,12 +1,14 @@
 //! `RG.*`: the RedisGears 1.x interface.
 
 mod cache;
+mod cluster;
 mod config;
 mod executions;
 mod fcall;
 mod function;
 mod hook;
 mod introspection;
+mod profile;
 mod pyexecute;
 mod registrations;
 mod session;
@@ -44,6 +46,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<fcall::FCallReadOnly>()?;
     loader.command::<config::Get>()?;
     loader.command::<config::Set>()?;
+    loader.command::<cluster::Info>()?;
+    loader.command::<cluster::Refresh>()?;
+    loader.command::<profile::Profile>()?;
     loader.command::<introspection::PyStats>()?;
     loader.command::<introspection::DumpSessions>()?;
     loader.command::<introspection::DumpInterpreters>()

@@ -164,6 +164,8 @@ fn load(attached: &Attached<'_>, library: &Library, main: bool) -> PyResult<Obje
         template: stored(c"template")?,
         describe: stored(c"describe")?,
         run_plan: stored(c"run_plan")?,
+        run_profiled: stored(c"run_profiled")?,
+        profile_text: stored(c"profile_text")?,
         resume_plan: stored(c"resume_plan")?,
         call_option: stored(c"call_option")?,
         farewell: stored(c"farewell")?,
@@ -263,6 +265,8 @@ fn release(attached: &Attached<'_>, objects: &Objects) {
         template,
         describe,
         run_plan,
+        run_profiled,
+        profile_text,
         resume_plan,
         call_option,
         farewell,
@@ -271,9 +275,10 @@ fn release(attached: &Attached<'_>, objects: &Objects) {
         stopped,
     } = objects;
     template.get(attached).clear_dict();
-    for stored in
-        [template, describe, run_plan, resume_plan, call_option, farewell, settle, renew_import_locks, stopped]
-    {
+    for stored in [template, describe, run_plan, run_profiled, profile_text, resume_plan, call_option] {
+        stored.release(attached);
+    }
+    for stored in [farewell, settle, renew_import_locks, stopped] {
         stored.release(attached);
     }
 }

@@ -92,6 +92,12 @@ impl<'a> Object<'a> {
         unsafe { Object::owned(attached, ffi::PyDict_Copy(self.as_ptr())) }
     }
 
+    /// Whether it is None.
+    pub(crate) fn is_none(&self) -> bool {
+        // SAFETY: compares addresses.
+        self.as_ptr() == unsafe { ffi::Py_None() }
+    }
+
     /// Empties this dict.
     pub(crate) fn clear_dict(&self) {
         // SAFETY: attached (an `Object` cannot outlive its token); not a dict: nothing happens.

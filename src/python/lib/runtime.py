@@ -15,11 +15,14 @@ import _interlock_guard as guard
 import _interlock_interrupt as interrupt
 import _interlock_loop as loop
 import _interlock_pipeline as pipeline
+import _interlock_profile as profile
 import _interlock_waiting as waiting
 from _interlock import GearsError, GearsFlatError, GearsForceStopped
 
 run_plan = pipeline.run_plan
 resume_plan = pipeline.resume_plan
+run_profiled = profile.run_profiled
+profile_text = profile.profile_text
 call_option = pipeline.call_option
 settle = interrupt.settle
 renew_import_locks = interrupt.renew_import_locks
@@ -367,6 +370,9 @@ def bound_recursion():
 
 def prepare(path, main, guarded):
     """Sets this interpreter up; called once."""
+    # Modules that scripts import may look for the names there, as redgrease does.
+    names = {name: value for name, value in template.items() if not name.startswith("__")}
+    vars(sys.modules["__main__"]).update(names)
     shared_gil = sys.version_info < (3, 13)
     if not main:
         sys.path[:] = path
