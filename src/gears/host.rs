@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{commit, config, executions, registrations, Execution, Session};
 use crate::python::host::{Background, Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
@@ -37,7 +37,22 @@ pub(super) struct RunHost {
     /// Whether its steps may wait for coroutines.
     may_wait: bool,
     /// The reply of `override_reply`, where a client waits for the execution.
-    reply: Option<Arc<Mutex<Option<Reply>>>>,
+    reply: Option<Mutex<Chosen>>,
+}
+
+/// The reply that a script gives in the place of its results, if it does.
+#[derive(Clone, Default)]
+pub(super) struct Chosen(Arc<Mutex<Option<Reply>>>);
+
+impl Chosen {
+    fn slot(&self) -> MutexGuard<'_, Option<Reply>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reply.
+    pub(super) fn take(&self) -> Option<Reply> {
+        self.slot().take()
+    }
 }
 
 impl RunHost {
@@ -66,12 +81,19 @@ impl RunHost {
 
     /// The same where a client waits whose reply the script may override.
     pub(super) fn answering(self) -> Self {
-        Self { reply: Some(Arc::default()), ..self }
+        Self { reply: Some(Mutex::default()), ..self }
     }
 
-    /// The reply that the script has given in the place of its results.
-    pub(super) fn take_reply(&self) -> Option<Reply> {
-        self.reply.as_ref().and_then(|reply| reply.lock().unwrap_or_else(PoisonError::into_inner).take())
+    /// Where the script's reply to the client of the current event is.
+    pub(super) fn chosen(&self) -> Option<Chosen> {
+        self.reply.as_ref().map(|chosen| chosen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Another event begins, whose client is another one.
+    pub(super) fn next_reply(&self) {
+        if let Some(chosen) = &self.reply {
+            *chosen.lock().unwrap_or_else(PoisonError::into_inner) = Chosen::default();
+        }
     }
 
     /// The same for the body of a script that is run again for registrations of these ids.
@@ -227,7 +249,12 @@ impl Host for RunHost {
         }
         let door = Door::apart(self.door.db(), cancel.clone());
         let host = RunHost::new(door, cancel.clone());
-        let host = Self { owner: Mutex::new(Some(owner.clone())), may_wait: true, reply: self.reply.clone(), ..host };
+        let host = Self {
+            owner: Mutex::new(Some(owner.clone())),
+            may_wait: true,
+            reply: self.chosen().map(Mutex::new),
+            ..host
+        };
         Ok(Background { host: Arc::new(host), cancel })
     }
 
@@ -241,8 +268,8 @@ impl Host for RunHost {
     }
 
     fn override_reply(&self, reply: Reply) -> Result<(), String> {
-        let slot = self.reply.as_ref().ok_or("Can not get command ctx")?;
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = self.chosen().ok_or("Can not get command ctx")?;
+        let mut slot = chosen.slot();
         if slot.is_some() {
             return Err("Can only override reply once".to_owned());
         }

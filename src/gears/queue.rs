@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::host::RunHost;
+use super::host::{Chosen, RunHost};
 use super::registration::Registration;
 use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
 use super::{executions, Execution, Finished, Status, Trigger};
-use crate::python::{PlanOutcome, ScriptError, Waiting};
+use crate::python::{PlanOutcome, Ran, ScriptError, Waiting};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -216,18 +216,19 @@ fn run_batch(
     let mut events: VecDeque<Event> = events.into();
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
-    let mut ended = 0;
-    let suspended = run_events(registration, lane, records.iter().map(|one| (one, None)), true, |reply| {
-        ended += 1;
-        if let Some(client) = events.pop_front().and_then(|event| event.client) {
-            client.finish(&reply);
+    let mut begun = 0;
+    let mut suspended = None;
+    run_events(registration, lane, records.iter().map(|one| (one, None)), true, |came| {
+        begun += 1;
+        let client = events.pop_front().and_then(|event| event.client);
+        match (came, client) {
+            (Came::Reply(reply), Some(client)) => client.finish(&reply),
+            (Came::Reply(_), None) => {}
+            (Came::Waits(waits), client) => suspended = Some((waits, client)),
         }
+        suspended.is_none()
     });
-    let suspended = suspended.map(|suspended| {
-        ended += 1;
-        (suspended, events.pop_front().and_then(|event| event.client))
-    });
-    for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
+    for (event, records) in events.iter_mut().zip(records.into_iter().skip(begun)) {
         event.records = records;
     }
     (events.into(), suspended)
@@ -235,19 +236,27 @@ fn run_batch(
 
 /// Runs a call of `RG.TRIGGER`, or an event at once.
 pub(super) fn run_one(registration: &Arc<Registration>, lane: &mut Lane, records: Reply, keep: bool) -> Reply {
-    let mut reply = None;
-    let ended = |ended| reply = Some(ended);
-    if let Some(suspended) = run_events(registration, lane, std::iter::once((records, None)), keep, ended) {
-        let client = lane.postpone();
-        suspended.then(registration, keep, move |_, reply| client.answer(&reply));
-        return Reply::Null;
+    let mut came = None;
+    run_events(registration, lane, std::iter::once((records, None)), keep, |what| {
+        came = Some(what);
+        false
+    });
+    match came {
+        Some(Came::Reply(reply)) => reply,
+        Some(Came::Waits(suspended)) => {
+            let client = lane.postpone();
+            suspended.then(registration, keep, move |_, reply| {
+                client.answer(&reply);
+            });
+            Reply::Null
+        }
+        None => Reply::error("ERR the execution was stopped before it began"),
     }
-    reply.unwrap_or_else(|| Reply::error("ERR the execution was stopped before it began"))
 }
 
 /// The reply that the script has chosen; all results, or the first error.
-fn trigger_reply(finished: &Finished, host: &RunHost) -> Reply {
-    let chosen = host.take_reply();
+fn trigger_reply(finished: &Finished, chosen: Option<&Chosen>) -> Reply {
+    let chosen = chosen.and_then(Chosen::take);
     match (chosen, finished.errors.first()) {
         (Some(reply), _) => reply,
         (None, Some(error)) => Reply::Error(error.clone()),
@@ -255,10 +264,18 @@ fn trigger_reply(finished: &Finished, host: &RunHost) -> Reply {
     }
 }
 
+/// How far an event's execution came.
+pub(super) enum Came {
+    /// To its end; the reply to whoever waits for it.
+    Reply(Reply),
+    /// It waits.
+    Waits(Suspended),
+}
+
 /// An event's execution that waits for coroutines.
 pub(super) struct Suspended {
     execution: Arc<Execution>,
-    host: Arc<RunHost>,
+    chosen: Option<Chosen>,
     waiting: Waiting,
 }
 
@@ -270,12 +287,12 @@ impl Suspended {
         keep: bool,
         then: impl FnOnce(&Arc<Registration>, Reply) + Send + 'static,
     ) {
-        let Self { execution, host, waiting } = self;
+        let Self { execution, chosen, waiting } = self;
         let registration = Arc::clone(registration);
         waiting.then(move |result| {
             let finished = end_execution(&execution, result);
             ended(&registration, &execution, keep);
-            then(&registration, trigger_reply(&finished, &host));
+            then(&registration, trigger_reply(&finished, chosen.as_ref()));
         });
     }
 }
@@ -291,16 +308,16 @@ fn ended(registration: &Registration, execution: &Execution, keep: bool) {
     }
 }
 
-/// Runs the plan of a registration for each event in turn, until one is stopped or waits, or the batch has had its time.
-/// With `keep` the executions stay listed. An event comes with what stops it, if that is not what stops the run. Returns the
-/// one that waits for coroutines.
+/// Runs the plan of a registration for each event in turn, until one is stopped, the batch has had its time, or `answer`
+/// says that it is enough. With `keep` the executions stay listed. An event comes with what stops it, if that is not what
+/// stops the run. `answer` never waits.
 pub(super) fn run_events<E: Borrow<Reply>>(
     registration: &Arc<Registration>,
     lane: &mut Lane,
     mut events: impl Iterator<Item = (E, Option<CancelToken>)>,
     keep: bool,
-    mut answer: impl FnMut(Reply),
-) -> Option<Suspended> {
+    answer: impl FnMut(Came) -> bool,
+) {
     let origin = &registration.session.origin;
     let cancel = lane.cancel().clone();
     if !lane.is_inline() {
@@ -314,6 +331,8 @@ pub(super) fn run_events<E: Borrow<Reply>>(
     let until = Instant::now() + BATCH_TIME;
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
+    let enough = Cell::new(false);
+    let answer = RefCell::new(answer);
     // What stops the event that begins next, if it has something of its own.
     let own: RefCell<Option<CancelToken>> = RefCell::new(None);
     let events = std::iter::from_fn(|| {
@@ -322,11 +341,12 @@ pub(super) fn run_events<E: Borrow<Reply>>(
             cancel.follow(Some(token));
             host.set_cancel(token);
         }
+        host.next_reply();
         own.replace(token);
         Some(records)
     });
     let begin = || {
-        if begun.get() > 0 && Instant::now() >= until {
+        if enough.get() || (begun.get() > 0 && Instant::now() >= until) {
             return false;
         }
         let token = own.take().unwrap_or_else(|| cancel.clone());
@@ -339,29 +359,29 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         current.replace(Some(execution));
         true
     };
-    let mut end = |finished: Finished| {
+    let end = |finished: Finished| {
         let Some(execution) = current.take() else { return };
         execution.end(Status::Done, finished);
         ended(registration, &execution, keep);
-        answer(trigger_reply(&execution.snapshot().1, &host));
+        let reply = trigger_reply(&execution.snapshot().1, host.chosen().as_ref());
+        enough.set(!(answer.borrow_mut())(Came::Reply(reply)));
     };
-    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |outcome| {
-        let PlanOutcome { results, errors } = outcome;
-        end(Finished { results, errors, ..Finished::default() });
+    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |ran| match ran {
+        Ran::Ended(PlanOutcome { results, errors }) => end(Finished { results, errors, ..Finished::default() }),
+        Ran::Waits(waiting) => {
+            let Some(execution) = current.take() else { return };
+            let suspended = Suspended { execution, chosen: host.chosen(), waiting };
+            enough.set(!(answer.borrow_mut())(Came::Waits(suspended)));
+        }
     });
     cancel.follow(None);
-    let mut waiting = None;
     match done {
-        Ok((waits, nested)) => {
-            waiting = waits;
-            run_nested(&registration.plan.script(), nested, lane, &owner);
-        }
+        Ok(nested) => run_nested(&registration.plan.script(), nested, lane, &owner),
         Err(error) => fail(registration, &current, &cancel, error, end),
     }
     if let Some(stop) = cancel.stopped() {
         count(stop);
     }
-    Some(Suspended { execution: current.take()?, host, waiting: waiting? })
 }
 
 /// The run as a whole has ended with an error: it is that of the event under way, or of the next one.
