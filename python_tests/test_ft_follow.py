@@ -120,6 +120,24 @@ def test_moved_back_from_another_database(server, r):
     assert documents(r, "i") == 1
 
 
+@pytest.mark.parametrize("options", [[], ["COPY"], ["COPY", "REPLACE"]])
+def test_migrate(r, new_server, options):
+    """Out of one server's index and into the other's."""
+    target = new_server()
+    there = target.client()
+    create(r, "d:")
+    create(there, "d:")
+    for n in range(5):
+        r.hset(f"d:{n}", mapping={"t": "hello", "n": n})
+    if "REPLACE" in options:
+        there.hset("d:1", mapping={"t": "old", "n": 9})
+    words = ["127.0.0.1", target.port, "", 0, 5000, *options, "KEYS", "d:1", "d:2"]
+    assert r.execute_command("MIGRATE", *words) == b"OK"
+    assert found(there, "i", "hello @n:[1 2]") == (2, {"d:1", "d:2"}) and found(there, "i", "old")[0] == 0
+    stay = {"d:0", "d:3", "d:4"} | ({"d:1", "d:2"} if options else set())
+    assert found(r, "i", "hello") == (len(stay), stay)
+
+
 def test_eviction(new_server):
     server = new_server(config=["--maxmemory-policy", "allkeys-random"])
     r = server.client()

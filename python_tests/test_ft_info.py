@@ -64,6 +64,21 @@ def test_errors_of_documents_are_counted_by_field(r, r3):
     assert documents(r, "i") == 1
 
 
+def test_figures_of_postings_are_exact(r, r3):
+    r.execute_command("FT.CREATE", "i", "SCHEMA", "t", "TEXT", "NOSTEM", "tag", "TAG")
+    for n in range(300):
+        r.hset(f"d{n}", mapping={"t": f"common common w{n}", "tag": "red,blue"})
+    assert documents(r, "i") == 300
+    shown = info(r3, "i")
+    # Two words and two tags each; 300 words, one that all have, and two tags.
+    assert shown["num_records"] == 1200
+    assert shown["num_terms"] == 303
+    # Three lists of 300 postings, and those of one.
+    assert shown["total_inverted_index_blocks"] == 3 * 3 + 300
+    assert shown["records_per_doc_avg"] == 4.0
+    assert shown["offsets_per_term_avg"] == 900 / 1200
+
+
 @pytest.mark.parametrize("lane", [in_multi, in_lua])
 def test_info_in_every_lane_sees_the_writes_before(r, lane):
     r.execute_command("FT.CREATE", "i", "SCHEMA", "t", "TEXT")

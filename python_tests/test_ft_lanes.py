@@ -1,11 +1,13 @@
 """Searches give the same answer in every lane: pooled, in MULTI, in Lua, in SAFEMODE; and how they share threads."""
 
+import os
+import pathlib
 import threading
 
 import pytest
 import redis
 
-from helpers import LANES, config, in_all_lanes, in_lane, plain
+from helpers import LANES, config, in_all_lanes, in_lane, plain, wait_until
 from test_ft_search import DOCUMENTS, SCHEMA, zoo  # noqa: F401  (a fixture)
 
 SEARCHES = [
@@ -135,6 +137,29 @@ def test_long_searches_do_not_make_short_ones_wait(server, r):
                 thread.join(60)
 
 
+def nice_of_threads(server, name):
+    """What the threads of a pool are nice by."""
+    for task in pathlib.Path(f"/proc/{server.pid()}/task").iterdir():
+        words = (task / "stat").read_text()
+        if f"({name})" in words:
+            yield int(words.rpartition(")")[2].split()[16])
+
+
+def test_rows_of_a_long_search_are_read_by_threads_that_do_not_step_back(server, r):
+    """They hold the server's lock; the search itself gives way."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT", "other", "TAG")
+    for n in range(2000):
+        r.hset(f"d:{n}", mapping={"t": "common", "other": "x" * 20})
+    with config(r, inline_cost=0, long_cost=1):
+        for words in ((), ("RETURN", 1, "other"), ("SORTBY", "other")):
+            total, *rows = r.execute_command("FT.SEARCH", "idx", "common", *words, "LIMIT", 0, 1000)
+            assert total == 2000 and len(rows) == 2000 and b"x" * 20 in rows[1]
+        assert r.execute_command("FT.SEARCH", "idx", "common", "LIMIT", 0, 0) == [2000]
+    here = os.nice(0)
+    assert set(nice_of_threads(server, "il-rows")) == {here}
+    assert set(nice_of_threads(server, "il-long")) == {min(here + 5, 19)}
+
+
 def test_identical_searches_at_once_are_computed_once(server, r):
     """As many clients as there are get one answer; what one of them does is no concern of the others."""
     r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT")
@@ -162,6 +187,33 @@ def test_identical_searches_at_once_are_computed_once(server, r):
     # After a write it is another moment, and another search.
     r.hset("d:1", "t", "nothing")
     assert r.execute_command("FT.SEARCH", "idx", query, "TIMEOUT", 0)[0] == expected[0] - 1
+
+
+def test_what_is_known_to_be_little_work_runs_at_once(server, r):
+    """Lists that are read block by block, ranges, circles and prefixes too, as far as they are short; and nothing else."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT", "tag", "TAG", "n", "NUMERIC", "g", "GEO")
+    pipe = r.pipeline(transaction=False)
+    for n in range(20_000):
+        place = "2.35,48.85" if n % 100 == 0 else f"{n % 360 - 180},-30"
+        pipe.hset(f"d:{n}", mapping={"t": f"common w{n % 1000}", "tag": "even" if n % 2 == 0 else "odd", "n": n, "g": place})
+    pipe.execute()
+
+    def runs_at_once(query, *words):
+        before = server.info_interlock()["searches_at_once"]
+        r.execute_command("FT.SEARCH", "idx", query, "NOCONTENT", *words)
+        return server.info_interlock()["searches_at_once"] > before
+
+    with config(r, inline_cost=2000):
+        # Once all documents are read, and sealed: what is not has no order by value.
+        wait_until(lambda: runs_at_once("@n:[100 200]") and runs_at_once("@g:[2.35 48.85 10 km]"))
+        assert runs_at_once("@tag:{even}")
+        assert runs_at_once("w99*")
+        assert not runs_at_once("-w99")
+        assert not runs_at_once("common|w99")
+        assert runs_at_once("w99 @n:[0 9000]")
+        assert not runs_at_once("common @n:[0 9000]")
+    with config(r, inline_cost=0):
+        assert not runs_at_once("@tag:{even}")
 
 
 def test_a_long_query_is_read_off_the_servers_thread(server, zoo):  # noqa: F811

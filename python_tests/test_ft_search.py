@@ -4,7 +4,7 @@ import pytest
 import redis
 from redis.commands.search.query import GeoFilter, NumericFilter, Query
 
-from helpers import plain
+from helpers import in_lane, plain
 
 SCHEMA = (
     "title TEXT SORTABLE UNF body TEXT WEIGHT 2 tags TAG price NUMERIC SORTABLE loc GEO plain TAG lower TEXT SORTABLE"
@@ -320,3 +320,30 @@ def test_a_user_sees_only_rows_it_may_read(limited):
     assert search(limited, "apple") == [1], "the total is that of the index"
     assert keys(limited, "*", "SORTBY", "price", "DESC", "LIMIT", 0, 1) == ["d:1"]
     assert search(limited, "*", "SORTBY", "plain", "RETURN", 1, "plain")[1:] == ["d:1", ["plain", "c"], "d:3", []]
+
+
+def test_chinese_has_words_without_blanks(r, server):
+    """In documents and queries of that language, in every lane."""
+    r.execute_command("FT.CREATE", "idx", "LANGUAGE", "chinese", "LANGUAGE_FIELD", "lang", "SCHEMA", "t", "TEXT")
+    r.hset("d:1", mapping={"t": "小明硕士毕业于中国科学院计算所，后在日本京都大学深造", "x": "y"})
+    r.hset("d:2", mapping={"t": "我买了一部 iPhone手机。很好用", "x": "y"})
+    r.hset("d:3", mapping={"t": "running 中国", "lang": "english"})
+
+    def found(query, *words):
+        return sorted(search(r, query, "NOCONTENT", *words)[1:])
+
+    for query, expected in [
+        ("毕业", ["d:1"]), ("科学院", ["d:1"]), ("京都", ["d:1"]), ("大学", ["d:1"]), ("大学生", []),
+        ("中国科学院计算所", ["d:1"]), ("毕业手机", []), ('"毕业于中国科学院"', ["d:1"]), ('"深造 毕业"', []),
+        ("iphone", ["d:2"]), ("手机", ["d:2"]), ("手机|深造", ["d:1", "d:2"]), ("-手机", ["d:1", "d:3"]), ("手机*", ["d:2"]),
+    ]:
+        assert found(query, "LANGUAGE", "chinese") == expected, query
+        assert found(query) == expected, query
+    # A document of another language is read as that.
+    assert found("中国") == ["d:1", "d:3"] and found("runs", "LANGUAGE", "english") == ["d:3"]
+    row = search(r, "京都 手机|京都", "HIGHLIGHT", "TAGS", "<", ">", "RETURN", 1, "t", "LANGUAGE", "chinese")
+    assert row[2][1].count("<") == 1 and "<日本京都大学>" in row[2][1], "the word that it is inside"
+    row = search(r, "手机", "HIGHLIGHT", "TAGS", "<", ">", "RETURN", 1, "t", "LANGUAGE", "chinese")
+    assert row[2][1] == "我买了一部 iPhone<手机>。很好用"
+    for lane in ("multi", "lua"):
+        assert plain(in_lane(server, lane, "FT.SEARCH", "idx", "科学院", "NOCONTENT")) == [1, "d:1"], lane

@@ -6,6 +6,7 @@
 //! synonym groups it is in.
 
 mod analyser;
+mod chinese;
 mod language;
 mod normalise;
 mod phonetic;

@@ -1,6 +1,5 @@
 """The Python side of the module without a server: a native side that lives in the test."""
 
-import importlib.util
 import pathlib
 import sys
 import types
@@ -42,7 +41,7 @@ class Native(types.ModuleType):
         self.traceback = True
         self.body = False
 
-    def create_execution(self, plan, reader, description, steps):
+    def create_execution(self, plan, reader, description, steps, _apart):
         self.executions.append((plan, reader, description, steps))
         return f"{'0' * 40}-{len(self.executions) - 1}"
 
@@ -61,6 +60,14 @@ class Native(types.ModuleType):
 
     def in_script_body(self):
         return self.body
+
+    def current_run(self):
+        return None
+
+    def enter_run(self, run):
+        raise AssertionError("no coroutine runs without a server")
+
+    leave_run = in_atomic = start_loop = enter_run
 
 
 def redisgears_module(native):
@@ -89,10 +96,9 @@ def redisgears_module(native):
 
 
 def load(name, path):
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
+    """The module, with the file's name that the native side gives it."""
+    module = sys.modules[name] = types.ModuleType(name)
+    exec(compile(path.read_text(), f"<{name}>", "exec"), module.__dict__)
     return module
 
 
@@ -125,14 +131,13 @@ class Gears:
 
 @pytest.fixture
 def gears():
-    names = ("_interlock", "redisgears", "_interlock_pipeline", "_interlock_registration", "_interlock_builder")
+    parts = ("loop", "waiting", "steps", "pipeline", "registration", "builder")
+    names = ("_interlock", "redisgears", *(f"_interlock_{part}" for part in parts))
     saved = {name: sys.modules.get(name) for name in names}
     native = sys.modules["_interlock"] = Native()
     redisgears = sys.modules["redisgears"] = redisgears_module(native)
-    pipeline = load("_interlock_pipeline", LIB / "pipeline.py")
-    load("_interlock_registration", LIB / "registration.py")
-    builder = load("_interlock_builder", LIB / "builder.py")
-    yield Gears(native, redisgears, pipeline, builder)
+    loaded = {part: load(f"_interlock_{part}", LIB / f"{part}.py") for part in parts}
+    yield Gears(native, redisgears, loaded["pipeline"], loaded["builder"])
     for name, module in saved.items():
         if module is None:
             del sys.modules[name]

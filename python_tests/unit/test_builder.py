@@ -484,27 +484,12 @@ def test_a_stop_is_not_an_error_record(gears):
         assert gears.native.sources[-1].closed
 
 
-@pytest.mark.parametrize("name", ["map", "filter", "foreach", "flatmap"])
-def test_coroutines_come_later(gears, recwarn, name):
-    async def later(r):
-        return r
-
-    results, errors = gears.run(getattr(gears.over([1, 2]), name)(later))
-    assert results == []
-    assert errors == ["coroutine results are not available yet: async steps come with a later version"]
-    assert not recwarn.list
-
-
-def test_coroutines_in_sinks(gears, recwarn):
+def test_coroutines_where_nothing_can_wait(gears, recwarn):
     async def later(*args):
         return 1
 
-    later_text = "coroutine results are not available yet: async steps come with a later version"
     identity = lambda r: r
     for builder, message in [
-        (gears.over([1]).accumulate(later), later_text),
-        (gears.over([1]).groupby(identity, later), later_text),
-        (gears.over([1]).localgroupby(identity, later), later_text),
         (gears.over([1]).groupby(later, lambda k, a, r: 1), "coroutine are not allow on extractor"),
         (gears.over([1]).batchgroupby(later, lambda k, r: 1), "coroutine are not allow on extractor"),
         (gears.over([1]).repartition(later), "coroutine are not allow on extractor"),

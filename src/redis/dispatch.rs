@@ -101,7 +101,11 @@ impl Pools {
     pub fn get(self) -> &'static Pool {
         self.cell().get_or_init(|| match self {
             Pools::Workers => Pool::new("il-worker", settings::WORKERS.count(), WORKER_STACK),
-            Pools::Long => Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Long => {
+                // Threads take after the one that starts them, which must not be one that has stepped back.
+                Pools::Rows.get();
+                Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK)
+            }
             Pools::Rows => Pool::new("il-rows", settings::WORKERS.count(), WORKER_STACK),
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
             Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),

@@ -5,6 +5,7 @@
 
 use std::ffi::CStr;
 use std::os::raw::{c_char, c_int, c_void};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use once_cell::sync::OnceCell;
 use redis_module::raw;
@@ -85,7 +86,28 @@ unsafe extern "C" fn on_event<const WATCHER: usize>(
             (watcher.changed)(&held, &KeyEvent { name, key, db: held.db() });
         });
     }
+    // SAFETY: the context is the callback's, the name a C string.
+    unsafe { stay_in_database(ctx, CStr::from_ptr(event)) };
     raw::REDISMODULE_OK as c_int
+}
+
+/// Valkey 8.1 tells of MOVE with the client's own context and leaves that client in the other database
+/// (valkey-io/valkey#4024). What was told last is where the key came from: the client goes back there. Elsewhere the
+/// context is the callback's alone, and this changes nothing that anybody sees.
+///
+/// # Safety
+/// `ctx` is the context of a notification.
+unsafe fn stay_in_database(ctx: *mut raw::RedisModuleCtx, event: &CStr) {
+    static SOURCE: AtomicI32 = AtomicI32::new(0);
+    match event.to_bytes() {
+        // SAFETY: the caller's promise.
+        b"move_from" => SOURCE.store(unsafe { api!(RedisModule_GetSelectedDb(ctx)) }, Ordering::Relaxed),
+        b"move_to" => {
+            // SAFETY: as above.
+            unsafe { api!(RedisModule_SelectDb(ctx, SOURCE.load(Ordering::Relaxed))) };
+        }
+        _ => {}
+    }
 }
 
 /// Runs `work` after the command that is being notified of, atomically with it: it may write. Servers before Redis 7.2

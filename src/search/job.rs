@@ -150,7 +150,8 @@ impl Search {
         let arrival = index.documents().arrive();
         let report = profile.then(RefCell::default);
         let search = Self { index, request, view, plan: OnceCell::new(), arrival, deadline, patience, reader, report };
-        if search.request.query.len() <= SHORT_QUERY {
+        let language = search.request.language.unwrap_or(search.view.options.language);
+        if search.request.query.len() <= SHORT_QUERY && language.is_ready() {
             search.plan().map_err(|failure| failure.to_string())?;
         }
         Ok(search)
@@ -184,12 +185,12 @@ impl Search {
         let Some(plan) = self.plan.get() else { return Weight::Usual };
         let cost = match plan.ranking {
             Ranking::Engine(_) => cost::estimate(&snapshot, &plan.node),
-            Ranking::Stored { .. } => u64::MAX,
+            Ranking::Stored { .. } => cost::Cost { postings: u64::MAX, looks: u64::MAX },
         };
-        if cost <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+        if cost.looks <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
             COUNTERS.at_once.add();
             Weight::Trifle
-        } else if cost >= long {
+        } else if cost.postings >= long {
             COUNTERS.long.add();
             Weight::Long
         } else {

@@ -198,20 +198,28 @@ impl Resolver<'_> {
 
     /// A word, with what else it is found by.
     fn word(&self, word: &Word, node: &Node, scope: Scope) -> Result<Option<Clause>, QueryError> {
-        let term = if word.text.is_empty() { Some(Term::word("")) } else { self.analyser.word(&word.text) };
-        let Some(term) = term.filter(|term| !self.is_dropped(&term.text)) else {
-            return Ok(None);
-        };
+        let terms = if word.text.is_empty() { vec![Term::word("")] } else { self.analyser.words(&word.text) };
+        let terms = terms.into_iter().filter(|term| !self.is_dropped(&term.text));
+        let mut clauses = terms.map(|term| self.term(term, word, node, scope)).collect::<Result<Vec<_>, _>>()?;
+        if clauses.len() <= 1 {
+            return Ok(clauses.pop());
+        }
+        // Words of Chinese that are written together.
+        let kind = ClauseKind::And { children: clauses, slop: None, in_order: false };
+        Ok(Some(Clause { fields: scope.fields, ..Clause::new(kind) }))
+    }
+
+    fn term(&self, term: Term, word: &Word, node: &Node, scope: Scope) -> Result<Clause, QueryError> {
         let others = if scope.expand { self.others(&term.text, word.number, scope)? } else { Vec::new() };
         let written = self.attributed(ClauseKind::Term { term, expanded: false }, node, scope);
         if others.is_empty() {
-            return Ok(Some(written));
+            return Ok(written);
         }
         let others = others
             .into_iter()
             .map(|(term, fields)| Clause { fields, ..Clause::new(ClauseKind::Term { term, expanded: true }) });
         let children = std::iter::once(written).chain(others).collect();
-        Ok(Some(Clause { fields: scope.fields, ..Clause::new(ClauseKind::Or(children)) }))
+        Ok(Clause { fields: scope.fields, ..Clause::new(ClauseKind::Or(children)) })
     }
 
     /// The terms that documents with a word like this one may have instead, and where.
@@ -248,11 +256,12 @@ impl Resolver<'_> {
         let mut terms = Vec::with_capacity(exact.words.len());
         for word in &exact.words {
             // A word of which nothing is left has no position in documents either.
-            let Some(term) = self.analyser.word(&word.text) else { continue };
-            if self.options.dialect == Dialect::V1 && self.is_dropped(&term.text) {
-                return Err(QueryError::Syntax { offset: word.offset, near: word.text.clone() });
+            for term in self.analyser.words(&word.text) {
+                if self.options.dialect == Dialect::V1 && self.is_dropped(&term.text) {
+                    return Err(QueryError::Syntax { offset: word.offset, near: word.text.clone() });
+                }
+                terms.push(term);
             }
-            terms.push(term);
         }
         Ok(match terms.len() {
             0 => ClauseKind::Term { term: Term::word(""), expanded: false },

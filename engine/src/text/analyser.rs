@@ -3,6 +3,7 @@
 //! One word gives up to four kinds of term at the same position. The kinds live in one dictionary
 //! and are told apart by the first byte of their key ([`TermKind::key_into`]).
 
+use super::chinese;
 use super::normalise::{cut, normalise_into};
 use super::phonetic::phonetic_code;
 use super::tokeniser::{unescape_into, Words};
@@ -171,6 +172,7 @@ impl<'a> Analyser<'a> {
             unescaped: Vec::new(),
             bytes: 0..0,
             step: Step::NextWord,
+            chinese: Chinese::default(),
         }
     }
 
@@ -181,6 +183,19 @@ impl<'a> Analyser<'a> {
         normalise_into(word, &mut text);
         cut(&mut text, limits::MAX_TERM_BYTES);
         (!text.is_empty()).then(|| Term::word(text))
+    }
+
+    /// As [`Analyser::word`]; a word of a Chinese query may be several, one after the other.
+    pub fn words(&self, word: &[u8]) -> Vec<Term> {
+        if self.language != Language::Chinese {
+            return self.word(word).into_iter().collect();
+        }
+        let mut text = String::new();
+        normalise_into(word, &mut text);
+        if !chinese::is_chinese(&text) {
+            return self.word(word).into_iter().collect();
+        }
+        chinese::words(&text).into_iter().filter_map(|range| self.word(text[range].as_bytes())).collect()
     }
 
     /// Whether a normalised word is a stop word.
@@ -210,8 +225,8 @@ impl<'a> Analyser<'a> {
     }
 }
 
-/// The tokens of a text, one after the other: for each word that is not a stop word, the word, then
-/// its stem when that differs, its sound, its synonym groups, where field and index have them.
+/// The tokens of a text, one after the other: for each word that is not a stop word, the word, in Chinese the words
+/// inside it, then its stem when that differs, its sound, its synonym groups, where field and index have them.
 ///
 /// The walk can stop after any token and go on later: a large text is indexed in pieces.
 #[derive(Debug)]
@@ -226,12 +241,27 @@ pub struct Tokens<'a> {
     unescaped: Vec<u8>,
     bytes: Range<usize>,
     step: Step,
+    chinese: Chinese,
+}
+
+/// A stretch of a Chinese text between separators, whose words are read one after the other.
+#[derive(Debug, Default)]
+struct Chinese {
+    text: String,
+    words: std::vec::IntoIter<Range<usize>>,
+    /// Where the stretch stands, and whether its form is the one that is written there.
+    bytes: Range<usize>,
+    as_written: bool,
+    /// The words inside the last one.
+    inside: Vec<Range<usize>>,
 }
 
 /// What to look at next.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     NextWord,
+    /// The next word inside a Chinese one.
+    Inside(usize),
     Stem,
     Sound,
     Synonym(usize),
@@ -241,8 +271,10 @@ impl Tokens<'_> {
     /// The next token; `None` at the end of the text, and then always.
     pub fn next_token(&mut self) -> Option<Token<'_>> {
         let kind = self.advance()?;
-        let text = match kind {
-            TermKind::Word => self.word.as_str(),
+        let text = match (kind, self.step) {
+            // Behind the first word inside.
+            (TermKind::Word, Step::Inside(1..)) => self.derived.as_str(),
+            (TermKind::Word, _) => self.word.as_str(),
             _ => self.derived.as_str(),
         };
         Some(Token { text, kind, position: self.position, bytes: self.bytes.clone() })
@@ -269,8 +301,21 @@ impl Tokens<'_> {
                         continue;
                     }
                     self.step = Step::Stem;
+                    if self.analyser.language == Language::Chinese {
+                        self.chinese.inside = chinese::words_inside(&self.word);
+                        self.step = Step::Inside(0);
+                    }
                     return Some(TermKind::Word);
                 }
+                Step::Inside(nth) => match self.chinese.inside.get(nth) {
+                    Some(range) => {
+                        self.step = Step::Inside(nth + 1);
+                        self.derived.clear();
+                        self.derived.push_str(&self.word[range.clone()]);
+                        return Some(TermKind::Word);
+                    }
+                    None => self.step = Step::Stem,
+                },
                 Step::Stem => {
                     self.step = Step::Sound;
                     let stem = if self.options.stem { self.analyser.stem_of(&self.word) } else { None };
@@ -300,6 +345,13 @@ impl Tokens<'_> {
 
     /// Reads one word; false when it is none that is indexed.
     fn next_word(&mut self) -> Option<bool> {
+        if let Some(range) = self.chinese.words.next() {
+            self.word.clear();
+            self.word.push_str(&self.chinese.text[range.clone()]);
+            let Range { start, end } = self.chinese.bytes;
+            self.bytes = if self.chinese.as_written { start + range.start..start + range.end } else { start..end };
+            return Some(self.is_indexed());
+        }
         let word = self.words.next()?;
         let mut text = &self.text[word.bytes.clone()];
         if word.escaped {
@@ -309,9 +361,22 @@ impl Tokens<'_> {
         }
         self.word.clear();
         normalise_into(text, &mut self.word);
-        cut(&mut self.word, limits::MAX_TERM_BYTES);
+        if self.analyser.language == Language::Chinese && chinese::is_chinese(&self.word) {
+            // Its words come with the next calls.
+            self.chinese.as_written = self.text[word.bytes.clone()].eq_ignore_ascii_case(self.word.as_bytes());
+            std::mem::swap(&mut self.chinese.text, &mut self.word);
+            self.chinese.words = chinese::words(&self.chinese.text).into_iter();
+            self.chinese.bytes = word.bytes;
+            return Some(false);
+        }
         self.bytes = word.bytes;
-        Some(!self.word.is_empty() && !self.analyser.is_stop_word(&self.word))
+        Some(self.is_indexed())
+    }
+
+    /// Cuts the word to its longest form, and says whether it is indexed.
+    fn is_indexed(&mut self) -> bool {
+        cut(&mut self.word, limits::MAX_TERM_BYTES);
+        !self.word.is_empty() && !self.analyser.is_stop_word(&self.word)
     }
 
     fn derive(&mut self, text: &str, kind: TermKind) -> TermKind {

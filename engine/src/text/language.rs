@@ -77,6 +77,12 @@ impl Language {
         Self::ALL.into_iter().find(|language| language.name().as_bytes().eq_ignore_ascii_case(name))
     }
 
+    /// Whether its texts can be read at once: the words of Chinese stand in a dictionary that is loaded when it is
+    /// first needed, and that takes a good part of a second.
+    pub fn is_ready(self) -> bool {
+        self != Self::Chinese || super::chinese::is_loaded()
+    }
+
     /// Its English name in lower case, as `FT.INFO` shows it.
     pub fn name(self) -> &'static str {
         match self {

@@ -63,7 +63,6 @@ fn mean(sum: f64, of: u64) -> Reply {
 fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
     let (view, figures, errors) = (index.view(), index.documents().figures(), index.errors());
     let memory = figures.memory;
-    let words = figures.total_len;
     let fields = view.schema.fields();
     let mut reply = vec![
         ("index_name", Reply::bulk(index.name())),
@@ -75,10 +74,10 @@ fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
         ("num_docs", Reply::count(figures.documents)),
         ("max_doc_id", Reply::count(figures.versions)),
         ("num_terms", Reply::count(figures.terms)),
-        ("num_records", Reply::count(words)),
+        ("num_records", Reply::count(figures.postings.records)),
         ("inverted_sz_mb", mb(memory.postings + memory.columns)),
         ("vector_index_sz_mb", mb(0)),
-        ("total_inverted_index_blocks", Reply::count(figures.segments)),
+        ("total_inverted_index_blocks", Reply::count(figures.postings.blocks)),
         ("offset_vectors_sz_mb", mb(memory.positions)),
         ("doc_table_size_mb", mb(memory.documents)),
         ("sortable_values_size_mb", mb(memory.sort)),
@@ -134,12 +133,12 @@ fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
 }
 
 fn averages(figures: &Figures) -> [(&'static str, Reply); 4] {
-    let (words, memory) = (figures.total_len, figures.memory);
+    let (postings, memory) = (figures.postings, figures.memory);
     [
-        ("records_per_doc_avg", mean(words as f64, figures.documents)),
-        ("bytes_per_record_avg", mean(memory.postings as f64, words)),
-        ("offsets_per_term_avg", mean(memory.positions as f64, words)),
-        ("offset_bits_per_record_avg", mean(memory.positions as f64 * 8.0, words)),
+        ("records_per_doc_avg", mean(postings.records as f64, figures.documents)),
+        ("bytes_per_record_avg", mean(memory.postings as f64, postings.records)),
+        ("offsets_per_term_avg", mean(postings.positions as f64, postings.records)),
+        ("offset_bits_per_record_avg", mean(memory.positions as f64 * 8.0, postings.positions)),
     ]
 }
 
