@@ -56,6 +56,8 @@ def calls_a_second(report, server):
     get = "GB('CommandReader').map(lambda words: execute('GET', 'x')).register(trigger='{0}', mode='{0}')"
     for mode in ("sync", "async_local"):
         client.execute_command("RG.PYEXECUTE", get.format(mode))
+    coroutine = "async def get(words):\n    return execute('GET', 'x')\n"
+    client.execute_command("RG.PYEXECUTE", coroutine + "GB('CommandReader').map(get).register(trigger='async_def')")
     rows = []
     for name, requests, command in [
         ("Python, SCOPE script: nothing", 100_000, ("RG.PYEXECUTE", "1", "SCOPE", "script")),
@@ -63,6 +65,8 @@ def calls_a_second(report, server):
         ("Python, SCOPE call: one GET", 1_000, ("RG.PYEXECUTE", "execute('GET', 'x')")),
         ("RG.TRIGGER, sync: one GET", 100_000, ("RG.TRIGGER", "sync")),
         ("RG.TRIGGER, async_local: one GET", 100_000, ("RG.TRIGGER", "async_local")),
+        ("RG.TRIGGER, async def: one GET", 50_000, ("RG.TRIGGER", "async_def")),
+        ("GB().count().run('x'), SCOPE script", 50_000, ("RG.PYEXECUTE", "GB().count().run('x')", "SCOPE", "script")),
         ("Lua: one GET", 100_000, ("EVAL", "return redis.call('GET', 'x')", "0")),
     ]:
         throughput(server.port, CLIENTS, requests, *command)

@@ -106,3 +106,80 @@ def test_calls_beside_each_other(server, r):
     for thread in threads:
         thread.join(60)
     assert wait_ended(r, 160)["numSuccess"] == 160
+
+
+def test_a_slow_call_holds_up_no_others(server, r):
+    register(r, "import time\nGB('CommandReader').foreach(lambda w: time.sleep(float(w[1]))).register(trigger='t')")
+    slow = threading.Thread(target=server.client().execute_command, args=("RG.TRIGGER", "t", "2"))
+    slow.start()
+    wait_until(lambda: executions(r))
+    for _ in range(20):
+        assert r.execute_command("RG.TRIGGER", "t", "0") == [b"['t', '0']"]
+    assert slow.is_alive()
+    slow.join(20)
+    assert stats(r)["numSuccess"] == 21
+
+
+@pytest.mark.parametrize("how", ["abort", "leave"])
+def test_what_stops_one_call_stops_no_other(server, r, how):
+    source = """
+def work(words):
+    while words[1] == 'endless':
+        pass
+    return words[1]
+GB('CommandReader').map(work).register(trigger='t')
+"""
+    register(r, source)
+    outcome = {}
+
+    def endless():
+        try:
+            server.client().execute_command("RG.TRIGGER", "t", "endless")
+        except redis.RedisError as error:
+            outcome["error"] = str(error)
+
+    thread = threading.Thread(target=endless)
+    thread.start()
+    wait_until(lambda: executions(r))
+    assert r.execute_command("RG.TRIGGER", "t", "short") == [b"short"]
+    if how == "abort":
+        for execution in executions(r):
+            r.execute_command("RG.ABORTEXECUTION", execution)
+    else:
+        r.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    thread.join(20)
+    assert not thread.is_alive()
+    if how == "abort":
+        assert "aborted" in outcome["error"]
+    wait_until(lambda: stats(r)["numFailures"] == 1)
+    assert r.execute_command("RG.TRIGGER", "t", "short") == [b"short"]
+
+
+def test_a_crowd_of_calls(server, r):
+    register(r, """
+async def later(words):
+    override_reply(words[1])
+    execute('INCR', 'n')
+    await asyncio.sleep(0)
+GB('CommandReader').map(lambda words: execute('INCR', 'n') and words[1]).register(trigger='now')
+GB('CommandReader').map(later).register(trigger='later')
+""")
+    wrong = []
+
+    def call(number):
+        client = server.client()
+        with client.pipeline(transaction=False) as pipe:
+            for at in range(50):
+                pipe.execute_command("RG.TRIGGER", ("now", "later")[at % 2], f"{number}-{at}")
+            expected = [[f"{number}-{at}".encode()] if at % 2 == 0 else f"{number}-{at}".encode() for at in range(50)]
+            found = pipe.execute()
+            if found != expected:
+                wrong.append((found, expected))
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    assert r.get("n") == b"2000"

@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::queue;
+use super::queue::{self, Came};
 use super::registration::Registration;
 use super::registrations::registrations;
 use crate::redis::{self, Alarm, BlockedReply, Client, Held, Pools};
@@ -66,7 +66,7 @@ pub(super) fn push(
     client: BlockedReply,
 ) {
     registration.count_event();
-    let (db, waits) = {
+    let db = {
         let mut calls = calls(registration);
         if calls.waiting.len() >= settings::QUEUE_LIMIT.count() {
             drop(calls);
@@ -74,12 +74,11 @@ pub(super) fn push(
             return client.finish(&Reply::error(format!("ERR {}", crate::sync::Refused::Full)));
         }
         calls.waiting.push_back(Call { db: held.db(), records, cancel, client });
-        (calls.needs_worker(), calls.waiting.len() > 1)
+        calls.needs_worker()
     };
-    if let Some(db) = db {
-        submit(registration, db);
-    } else if waits {
-        LOOK.set(held, Instant::now() + LOOK_EVERY);
+    match db {
+        Some(db) => submit(registration, db),
+        None => LOOK.set(held, Instant::now() + LOOK_EVERY),
     }
 }
 
@@ -106,39 +105,53 @@ fn look(held: &Held<'_>) {
 }
 
 fn submit(registration: &Arc<Registration>, db: i32) {
-    let worker = Worker(Arc::clone(registration));
-    // A refusal drops the worker: its calls wait for the next one. The pool takes what clients wait for.
+    let mut worker = Worker { registration: Arc::clone(registration), began: false };
+    // The pool takes what clients wait for, until the server shuts down.
     redis::background_surely(Pools::Python, db, CancelToken::new(), move |lane| {
+        worker.began = true;
+        let registration = &worker.registration;
         let client = lane.client();
-        let calls = Taking { registration: &worker.0, client: &client, db, until: Instant::now() + STAY };
+        let calls = Taking { registration, client: &client, db, until: Instant::now() + STAY };
         let brisk = redis::brisk();
-        let suspended = queue::run_events(&worker.0, lane, calls, false, None, |finished, host| {
-            client.answer(&queue::reply_of(&worker.0, finished, host));
+        queue::run_events(registration, lane, calls, false, None, |came| {
+            match came {
+                Came::Ended(finished, chosen) => {
+                    client.answer(&queue::reply_of(registration, finished, chosen));
+                }
+                Came::Waits(suspended) => {
+                    let caller = client.take();
+                    suspended.then(registration, false, move |registration, finished, chosen| {
+                        let reply = queue::reply_of(registration, finished, chosen);
+                        caller.into_iter().for_each(|caller| caller.finish(&reply));
+                    });
+                }
+            }
             true
         });
         drop(brisk);
-        if let Some(suspended) = suspended {
-            let client = lane.postpone();
-            suspended.then(&worker.0, false, move |registration, finished, host| {
-                client.answer(&queue::reply_of(registration, finished, host));
-            });
+        if client.answer(&Reply::error("ERR the execution was stopped before it began")) {
+            registration.count_aborted(1, None);
         }
-        client.answer(&Reply::error("ERR the execution was stopped before it began"));
     });
 }
 
 /// A worker that runs calls of a registration, until this is dropped.
-struct Worker(Arc<Registration>);
+struct Worker {
+    registration: Arc<Registration>,
+    began: bool,
+}
 
 impl Drop for Worker {
     fn drop(&mut self) {
         let db = {
-            let mut calls = calls(&self.0);
-            calls.workers -= 1;
-            calls.needs_worker()
+            let mut calls = calls(&self.registration);
+            // A call may have come after it has looked for one the last time, and counted on it.
+            let next = calls.waiting.front().map(|call| call.db).filter(|_| self.began);
+            calls.workers -= usize::from(next.is_none());
+            next
         };
         if let Some(db) = db {
-            submit(&self.0, db);
+            submit(&self.registration, db);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::hooks::{self, Known};
 use super::{commit, config, executions, registrations, Execution, Session};
@@ -42,7 +42,22 @@ pub(super) struct RunHost {
     /// Whether its steps may wait for coroutines.
     may_wait: bool,
     /// The reply of `override_reply`, where a client waits for the execution.
-    reply: Option<Arc<Mutex<Option<Reply>>>>,
+    reply: Option<Mutex<Chosen>>,
+}
+
+/// The reply that a script gives in the place of its results, if it does.
+#[derive(Clone, Default)]
+pub(super) struct Chosen(Arc<Mutex<Option<Reply>>>);
+
+impl Chosen {
+    fn slot(&self) -> MutexGuard<'_, Option<Reply>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reply.
+    pub(super) fn take(&self) -> Option<Reply> {
+        self.slot().take()
+    }
 }
 
 impl RunHost {
@@ -73,12 +88,19 @@ impl RunHost {
 
     /// The same where a client waits whose reply the script may override.
     pub(super) fn answering(self) -> Self {
-        Self { reply: Some(Arc::default()), ..self }
+        Self { reply: Some(Mutex::default()), ..self }
     }
 
-    /// The reply that the script has given in the place of its results.
-    pub(super) fn take_reply(&self) -> Option<Reply> {
-        self.reply.as_ref().and_then(|reply| reply.lock().unwrap_or_else(PoisonError::into_inner).take())
+    /// Where the script's reply to the client of the current event is.
+    pub(super) fn chosen(&self) -> Option<Chosen> {
+        self.reply.as_ref().map(|chosen| chosen.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Another event begins, whose client is another one.
+    pub(super) fn next_reply(&self) {
+        if let Some(chosen) = &self.reply {
+            *chosen.lock().unwrap_or_else(PoisonError::into_inner) = Chosen::default();
+        }
     }
 
     /// The same for the body of a script that is run again for registrations of these ids.
@@ -280,8 +302,13 @@ impl Host for RunHost {
         }
         let door = Door::apart(self.door.db(), cancel.clone());
         let host = RunHost::new(door, cancel.clone());
-        let host = Self { owner: Mutex::new(Some(owner.clone())), may_wait: true, reply: self.reply.clone(), ..host };
-        let host = Self { cause: self.cause.clone(), ..host };
+        let host = Self {
+            owner: Mutex::new(Some(owner.clone())),
+            may_wait: true,
+            reply: self.chosen().map(Mutex::new),
+            cause: self.cause.clone(),
+            ..host
+        };
         Ok(Background { host: Arc::new(host), cancel })
     }
 
@@ -298,8 +325,8 @@ impl Host for RunHost {
         if let Some(share) = self.cause.as_ref().and_then(Known::share) {
             return share.override_reply(reply);
         }
-        let slot = self.reply.as_ref().ok_or("Can not get command ctx")?;
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let chosen = self.chosen().ok_or("Can not get command ctx")?;
+        let mut slot = chosen.slot();
         if slot.is_some() {
             return Err("Can only override reply once".to_owned());
         }

@@ -13,12 +13,12 @@ use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::hooks::Cause;
-use super::host::RunHost;
+use super::host::{Chosen, RunHost};
 use super::registration::Registration;
 use super::registrations::registrations;
 use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
 use super::{executions, Execution, Finished, Status, Trigger};
-use crate::python::{PlanOutcome, ScriptError, Waiting};
+use crate::python::{PlanOutcome, Ran, ScriptError, Waiting};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -174,12 +174,12 @@ impl Turn {
         match suspended {
             // The next event has its turn when this one has ended.
             Some((suspended, event)) => {
-                suspended.then(&self.registration, true, move |registration, finished, host| {
+                suspended.then(&self.registration, true, move |registration, finished, chosen| {
                     let Event { client, cause, .. } = event;
                     // A command's client may wait for it too.
                     drop(cause);
                     if let Some(client) = client {
-                        client.finish(&reply_of(registration, finished, host));
+                        client.finish(&reply_of(registration, finished, chosen));
                     }
                     next_turn(registration);
                 })
@@ -236,21 +236,24 @@ fn run_batch(
     let mut events: VecDeque<Event> = events.into();
     let records: Vec<Reply> =
         events.iter_mut().map(|event| std::mem::replace(&mut event.records, Reply::Null)).collect();
-    let mut ended = 0;
+    let mut begun = 0;
+    let mut suspended = None;
     let cause = events.front().and_then(|event| event.cause.clone());
     let all = records.iter().map(|one| (one, None));
-    let suspended = run_events(registration, lane, all, true, cause.as_ref(), |finished, host| {
-        ended += 1;
-        if let Some(client) = events.pop_front().and_then(|event| event.client) {
-            client.finish(&reply_of(registration, finished, host));
+    run_events(registration, lane, all, true, cause.as_ref(), |came| {
+        begun += 1;
+        let event = events.pop_front();
+        match came {
+            Came::Ended(finished, chosen) => {
+                if let Some(client) = event.and_then(|event| event.client) {
+                    client.finish(&reply_of(registration, finished, chosen));
+                }
+            }
+            Came::Waits(waits) => suspended = event.map(|event| (waits, event)),
         }
-        true
+        suspended.is_none()
     });
-    let suspended = suspended.and_then(|suspended| {
-        ended += 1;
-        Some((suspended, events.pop_front()?))
-    });
-    for (event, records) in events.iter_mut().zip(records.into_iter().skip(ended)) {
+    for (event, records) in events.iter_mut().zip(records.into_iter().skip(begun)) {
         event.records = records;
     }
     (events.into(), suspended)
@@ -265,16 +268,18 @@ pub(super) fn run_one(
     cause: Option<Cause>,
 ) -> Reply {
     let Some(_depth) = Depth::enter() else { return Reply::error(TOO_DEEP) };
-    let mut reply = None;
-    let ended = |finished: &Finished, host: &RunHost| {
-        reply = Some(reply_of(registration, finished, host));
-        true
-    };
-    let event = std::iter::once((records, None));
-    if let Some(suspended) = run_events(registration, lane, event, keep, cause.as_ref(), ended) {
+    let (mut reply, mut waits) = (None, None);
+    run_events(registration, lane, std::iter::once((records, None)), keep, cause.as_ref(), |came| {
+        match came {
+            Came::Ended(finished, chosen) => reply = Some(reply_of(registration, finished, chosen)),
+            Came::Waits(suspended) => waits = Some(suspended),
+        }
+        false
+    });
+    if let Some(suspended) = waits {
         let client = lane.postpone();
-        suspended.then(registration, keep, move |registration, finished, host| {
-            client.answer(&reply_of(registration, finished, host));
+        suspended.then(registration, keep, move |registration, finished, chosen| {
+            client.answer(&reply_of(registration, finished, chosen));
             drop(cause);
         });
         return Reply::Null;
@@ -313,8 +318,8 @@ impl Drop for Depth {
 
 /// The reply that the script has chosen; all results, or the first error. What stands in the place of a command has one
 /// result, which is the reply.
-pub(super) fn reply_of(registration: &Registration, finished: &Finished, host: &RunHost) -> Reply {
-    if let Some(chosen) = host.take_reply() {
+pub(super) fn reply_of(registration: &Registration, finished: &Finished, chosen: Option<&Chosen>) -> Reply {
+    if let Some(chosen) = chosen.and_then(Chosen::take) {
         return chosen;
     }
     match (finished.errors.first(), &registration.trigger, finished.results.as_slice()) {
@@ -325,10 +330,18 @@ pub(super) fn reply_of(registration: &Registration, finished: &Finished, host: &
     }
 }
 
+/// How far an event's execution came.
+pub(super) enum Came<'e> {
+    /// To its end, with the reply that the script has chosen.
+    Ended(&'e Finished, Option<&'e Chosen>),
+    /// It waits.
+    Waits(Suspended),
+}
+
 /// An event's execution that waits for coroutines.
 pub(super) struct Suspended {
     execution: Arc<Execution>,
-    host: Arc<RunHost>,
+    chosen: Option<Chosen>,
     waiting: Waiting,
 }
 
@@ -338,14 +351,14 @@ impl Suspended {
         self,
         registration: &Arc<Registration>,
         keep: bool,
-        then: impl FnOnce(&Arc<Registration>, &Finished, &RunHost) + Send + 'static,
+        then: impl FnOnce(&Arc<Registration>, &Finished, Option<&Chosen>) + Send + 'static,
     ) {
-        let Self { execution, host, waiting } = self;
+        let Self { execution, chosen, waiting } = self;
         let registration = Arc::clone(registration);
         waiting.then(move |result| {
             let finished = end_execution(&execution, result);
             ended(&registration, &execution, keep);
-            then(&registration, &finished, &host);
+            then(&registration, &finished, chosen.as_ref());
         });
     }
 }
@@ -361,17 +374,17 @@ fn ended(registration: &Registration, execution: &Execution, keep: bool) {
     }
 }
 
-/// Runs the plan of a registration for each event in turn, until one is stopped or waits, the batch has had its time, or
-/// `answer` says that it is enough. With `keep` the executions stay listed. An event comes with what stops it, if that is
-/// not what stops the run. Returns the one that waits for coroutines.
+/// Runs the plan of a registration for each event in turn, until one is stopped, the batch has had its time, or `answer`
+/// says that it is enough. With `keep` the executions stay listed. An event comes with what stops it, if that is not what
+/// stops the run. `answer` never waits.
 pub(super) fn run_events<E: Borrow<Reply>>(
     registration: &Arc<Registration>,
     lane: &mut Lane,
     mut events: impl Iterator<Item = (E, Option<CancelToken>)>,
     keep: bool,
     cause: Option<&Cause>,
-    mut answer: impl FnMut(&Finished, &RunHost) -> bool,
-) -> Option<Suspended> {
+    answer: impl FnMut(Came<'_>) -> bool,
+) {
     let origin = &registration.session.origin;
     let cancel = lane.cancel().clone();
     if !lane.is_inline() {
@@ -386,6 +399,7 @@ pub(super) fn run_events<E: Borrow<Reply>>(
     let current: RefCell<Option<Arc<Execution>>> = RefCell::new(None);
     let begun = Cell::new(0_usize);
     let enough = Cell::new(false);
+    let answer = RefCell::new(answer);
     // What stops the event that begins next, if it has something of its own.
     let own: RefCell<Option<CancelToken>> = RefCell::new(None);
     let events = std::iter::from_fn(|| {
@@ -394,11 +408,12 @@ pub(super) fn run_events<E: Borrow<Reply>>(
             cancel.follow(Some(token));
             host.set_cancel(token);
         }
+        host.next_reply();
         own.replace(token);
         Some(records)
     });
     let begin = || {
-        if enough.get() || begun.get() > 0 && Instant::now() >= until {
+        if enough.get() || (begun.get() > 0 && Instant::now() >= until) {
             return false;
         }
         let token = own.take().unwrap_or_else(|| cancel.clone());
@@ -411,29 +426,29 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         current.replace(Some(execution));
         true
     };
-    let mut end = |finished: Finished| {
+    let end = |finished: Finished| {
         let Some(execution) = current.take() else { return };
         execution.end(Status::Done, finished);
         ended(registration, &execution, keep);
-        enough.set(!answer(&execution.snapshot().1, &host));
+        let finished = execution.snapshot().1;
+        enough.set(!(answer.borrow_mut())(Came::Ended(&finished, host.chosen().as_ref())));
     };
-    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |outcome| {
-        let PlanOutcome { results, errors } = outcome;
-        end(Finished { results, errors, ..Finished::default() });
+    let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |ran| match ran {
+        Ran::Ended(PlanOutcome { results, errors }) => end(Finished { results, errors, ..Finished::default() }),
+        Ran::Waits(waiting) => {
+            let Some(execution) = current.take() else { return };
+            let suspended = Suspended { execution, chosen: host.chosen(), waiting };
+            enough.set(!(answer.borrow_mut())(Came::Waits(suspended)));
+        }
     });
     cancel.follow(None);
-    let mut waiting = None;
     match done {
-        Ok((waits, nested)) => {
-            waiting = waits;
-            run_nested(&registration.plan.script(), nested, lane, &owner);
-        }
+        Ok(nested) => run_nested(&registration.plan.script(), nested, lane, &owner),
         Err(error) => fail(registration, &current, &cancel, error, end),
     }
     if let Some(stop) = cancel.stopped() {
         count(stop);
     }
-    Some(Suspended { execution: current.take()?, host, waiting: waiting? })
 }
 
 /// The run as a whole has ended with an error: it is that of the event under way, or of the next one.

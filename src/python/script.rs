@@ -191,8 +191,7 @@ impl Script {
 
     /// Executes a registration's plan once for each of `events` (each an array of records), in order, without giving
     /// the interpreter up in between. `begin` is asked before each (`false` ends it) and `end` told what came of it; both
-    /// with the GIL held, so they wait for nothing. An event that waits for coroutines is the last one. Returns it, and
-    /// the plans that the steps created.
+    /// with the GIL held, so they wait for nothing. Returns the plans that the steps created.
     ///
     /// # Errors
     /// What ended the run: the event that was begun last did not end.
@@ -202,10 +201,10 @@ impl Script {
         plan: &Plan,
         events: impl Iterator<Item = E>,
         mut begin: impl FnMut() -> bool,
-        mut end: impl FnMut(PlanOutcome),
-    ) -> Result<(Option<Waiting>, Vec<Plan>), ScriptError> {
-        self.perform(run, |attached, state| {
-            let Some(object) = &plan.object else { return Ok(None) };
+        mut end: impl FnMut(Ran),
+    ) -> Result<Vec<Plan>, ScriptError> {
+        let ((), plans) = self.perform(run, |attached, state| {
+            let Some(object) = &plan.object else { return Ok(()) };
             let object = object.get(attached);
             for event in events {
                 if !begin() {
@@ -213,13 +212,11 @@ impl Script {
                 }
                 let records = ffi::to_python(attached, event.borrow())?;
                 let ran = self.start(attached, state, &object, Some(&records))?;
-                match came(attached, state, &ran) {
-                    Ran::Ended(outcome) => end(outcome),
-                    Ran::Waits(waiting) => return Ok(Some(waiting)),
-                }
+                end(came(attached, state, &ran));
             }
-            Ok(None)
-        })
+            Ok(())
+        })?;
+        Ok(plans)
     }
 
     /// Calls a function that the body has declared, with two lists: keys and arguments (arrays). Returns its result, and

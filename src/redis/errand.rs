@@ -33,17 +33,15 @@ const SHARE: u32 = 10;
 /// ... at most. At least one piece of work is done.
 const LONGEST: Duration = Duration::from_millis(20);
 
-/// How long the main thread waits for the first piece of work at the end of a round, while scripts are called one
-/// after the other.
+/// How long the main thread waits for the next piece of work while scripts are called one after the other.
 const BRISK_WAIT: Duration = Duration::from_micros(30);
 /// How long a worker then waits for the main thread without going to sleep.
 const BRISK_SPIN: Duration = Duration::from_micros(60);
 
-/// Whether the main thread polls, or is about to: then the lock is free.
-static ASLEEP: AtomicBool = AtomicBool::new(false);
+/// Whether the main thread is at the work of others.
+static SERVING: AtomicBool = AtomicBool::new(false);
 /// Workers that do many short pieces of work in a row.
 static BRISK: AtomicUsize = AtomicUsize::new(0);
-
 /// A worker does many short pieces of work in a row, until this is dropped: the main thread, which has the lock, does
 /// them at the end of each round, for as long as a slice may take.
 pub struct Brisk(());
@@ -172,7 +170,7 @@ pub(super) fn run(db: i32, work: &mut Work<'_>) -> Result<(), String> {
     let posted = Posted::new(db, work);
     if is_brisk() {
         let until = Instant::now() + BRISK_SPIN;
-        while !posted.errand.is_done() && !ASLEEP.load(Ordering::Acquire) && Instant::now() < until {
+        while !posted.errand.is_done() && SERVING.load(Ordering::Acquire) && Instant::now() < until {
             std::hint::spin_loop();
         }
     }
@@ -198,21 +196,20 @@ thread_local! {
 
 /// A round of the event loop begins. On the main thread.
 pub(super) fn round_begins() {
-    ASLEEP.store(false, Ordering::Release);
     ROUND.set(Some(Instant::now()));
 }
 
 /// A round ends: does what workers have waited for in vain. On the main thread, under the lock.
 pub(super) fn round_ends() {
-    serve();
-    ASLEEP.store(true, Ordering::Release);
+    let brisk = is_brisk();
+    if COUNT.load(Ordering::Acquire) > 0 {
+        SERVING.store(brisk, Ordering::Release);
+        serve(brisk);
+        SERVING.store(false, Ordering::Release);
+    }
 }
 
-fn serve() {
-    let brisk = is_brisk();
-    if COUNT.load(Ordering::Acquire) == 0 && !brisk {
-        return;
-    }
+fn serve(brisk: bool) {
     let now = Instant::now();
     let round = ROUND.get().map_or(Duration::ZERO, |began| now - began);
     let mut end = now + (round / SHARE).min(LONGEST);
@@ -220,7 +217,7 @@ fn serve() {
     let mut quiet = now;
     if brisk {
         let slice = Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
-        (end, quiet, patience) = (end.max(now + slice), now + BRISK_WAIT, Duration::ZERO);
+        (end, patience) = (end.max(now + slice), Duration::ZERO);
     }
     loop {
         if let Some(errand) = next(patience) {

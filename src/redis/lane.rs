@@ -52,11 +52,14 @@ impl Client {
         Self(Arc::new(Mutex::new(Some(client))))
     }
 
-    /// Answers the client, unless it was answered or there is none.
-    pub fn answer(&self, reply: &Reply) {
-        if let Some(client) = self.take() {
+    /// Answers the client, unless it was answered or there is none; whether it did.
+    pub fn answer(&self, reply: &Reply) -> bool {
+        let client = self.take();
+        let waits = client.is_some();
+        if let Some(client) = client {
             client.finish(reply);
         }
+        waits
     }
 
     /// Takes over the duty to answer another client.
@@ -64,7 +67,8 @@ impl Client {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(client);
     }
 
-    fn take(&self) -> Option<BlockedReply> {
+    /// Gives the duty to answer away, if there is one.
+    pub fn take(&self) -> Option<BlockedReply> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }

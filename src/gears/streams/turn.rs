@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::super::queue::{self, Suspended, BATCH, BATCH_TIME};
+use super::super::queue::{self, Came, Suspended, BATCH, BATCH_TIME};
 use super::super::registration::{Mode, OnFailure, Registration, StreamTrigger};
 use super::super::{Finished, Trigger};
 use super::group::{self, Entry, From, Refused};
@@ -349,19 +349,19 @@ impl Turn {
         let cancel = lane.cancel().clone();
         let mut waiting = None;
         if !events.is_empty() {
-            waiting = queue::run_events(
-                registration,
-                lane,
-                events.iter().map(|one| (one, None)),
-                true,
-                None,
-                |finished, _| {
+            let all = events.iter().map(|one| (one, None));
+            queue::run_events(registration, lane, all, true, None, |came| match came {
+                Came::Ended(finished, _) => {
                     registration.count_batch(task.since.elapsed());
                     ended += 1;
                     verdict = judge(trigger, finished, cancel.stopped());
                     matches!(verdict, Verdict::GoOn)
-                },
-            );
+                }
+                Came::Waits(suspended) => {
+                    waiting = Some(suspended);
+                    false
+                }
+            });
         }
         let ran = if matches!(verdict, Verdict::GoOn) { ended } else { ended.saturating_sub(1) };
         let mut batches = batches.into_iter();
