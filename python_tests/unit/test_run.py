@@ -81,11 +81,6 @@ def test_a_registration_s_plan_runs_over_the_records_of_an_event(gears):
     assert gears.pipeline.run_plan(plan, [["t", "a"], ["t"]]) == ([2, 1], [])
 
 
-def test_streams_can_not_register_yet(gears):
-    with pytest.raises(gears.Error, match="given reader does not exists or does not support register"):
-        gears.GB("StreamReader").register("s")
-
-
 def test_the_command_reader_cannot_run(gears):
     with pytest.raises(gears.Error) as raised:
         gears.GB("CommandReader").run()

@@ -17,6 +17,8 @@ _dup2 = posix.dup2
 
 #: Descriptors that functions of this interpreter returned, and what they referred to then.
 _owned = {}
+#: Descriptors of this interpreter that its scripts must not close: its event loop's.
+_kept = {}
 
 
 def refused(name, why):
@@ -42,9 +44,16 @@ def own(fd):
     return fd
 
 
+def keep(fd):
+    """Remembers a descriptor as none that a script may close."""
+    _kept[fd] = identity(fd)
+
+
 def owns(fd):
-    """Whether an open descriptor is this interpreter's; OSError when it is not open."""
+    """Whether an open descriptor is this interpreter's to close; OSError when it is not open."""
     now = identity(fd)
+    if _kept.get(fd) == now:
+        return False
     if _owned.get(fd) == now:
         return True
     _owned.pop(fd, None)

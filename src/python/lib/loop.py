@@ -125,6 +125,7 @@ def _run():
     import asyncio
     import selectors
 
+    import _interlock_guard
     import _interlock_interrupt
 
     class Selector(selectors.DefaultSelector):
@@ -133,6 +134,8 @@ def _run():
 
     loop = asyncio.SelectorEventLoop(Selector())
     asyncio.set_event_loop(loop)
+    for end in (loop._ssock, loop._csock, loop._selector):
+        _interlock_guard.keep(end.fileno())
     loop.set_task_factory(_task_factory)
     _make_task, _thread_id, _loop = asyncio.Task, _thread.get_ident(), loop
     loop.call_soon(_take)
