@@ -65,6 +65,8 @@ def run(function):
     ],
 )
 def test_what_they_send_works(server, r, library, expression, expected):
+    if library is GEARSCLIENT and sys.version_info >= (3, 12):
+        pytest.skip("gearsclient imports distutils, which Python has no more since 3.12")
     for n in range(3):
         r.set(f"k{n}", n)
     code = f"{SETUP}{library}\nfound = ({expression})\nassert found == {expected!r} or str(found) == str({expected!r}), found\n"

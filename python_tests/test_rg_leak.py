@@ -81,9 +81,9 @@ def test_thousands_of_scripts_leave_nothing_behind(new_server, record_property):
     assert plain(r.execute_command("RG.DUMPEXECUTIONS")) == []
     assert plain(r.execute_command("RG.PYDUMPSESSIONS")) == []
     assert len(os.listdir(f"/proc/{server.process.pid}/task")) <= threads + 4
-    # A plateau: the second half may not rise above the first by more than a little. (What is resident swings by some
-    # tens of MB, with the moment at which the allocator gives pages back.)
-    assert max(sizes[2:]) - max(sizes[:2]) < 48 << 20, sizes
+    # A plateau: the second half may not stay above the first by more than a little. (What is resident swings by a
+    # hundred MB and more, with the moment at which the allocator gives pages back: a leak would not come down again.)
+    assert min(sizes[2:]) - max(sizes[:2]) < 24 << 20, sizes
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS.keys())
