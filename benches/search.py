@@ -3,7 +3,8 @@
 N= documents (100,000), all indexed by body (TEXT), forum (TAG), votes (NUMERIC SORTABLE) and place (GEO). The peer
 is Debian's redis-redisearch, with and without its SAFEMODE; without it the bench measures Interlock alone.
 Costs are processor time of the server's whole process, read from INFO: they depend little on what else the
-machine does. Rates and latencies do: compare them within one run.
+machine does. Rates and latencies do: compare them within one run. PEERS=safemode leaves the concurrent mode out, whose
+loading slows down with every document.
 
     make bench ONLY=search N=1000000     # or: .venv/bin/python benches/search.py
 """
@@ -23,6 +24,7 @@ from measure import MODULE, PING_COLUMNS, Pings, Report, Server, load, plot, thr
 N = int(os.environ.get("N", 100_000))
 SECONDS = float(os.environ.get("SECONDS_EACH", 5))
 PEER = pathlib.Path(os.environ.get("PEER", "/usr/lib/redis/modules/redisearch.so"))
+PEERS = os.environ.get("PEERS", "safemode concurrent").split()
 LOADERS = 10
 CHECKED = 200
 LONG = {"socket_timeout": 600}
@@ -60,11 +62,11 @@ def targets():
     if not PEER.exists():
         print(f"no peer at {PEER} (Debian: apt install redis-redisearch): Interlock alone")
         return [ours]
-    return [
-        ours,
+    peers = [
         Target("RediSearch 1.2 SAFEMODE", str(PEER), ("SAFEMODE",), SCHEMA, "ft.add"),
         Target("RediSearch 1.2 concurrent", str(PEER), (), SCHEMA, "ft.add"),
     ]
+    return [ours, *[peer for peer in peers if peer.name.split()[-1].lower() in PEERS]]
 
 
 def send(port, path, wait=64):
@@ -234,7 +236,7 @@ def measure(target, paths, queries):
 
 
 def main():
-    report = Report("search", f"make bench ONLY=search N={N}")
+    report = Report("search", f"make bench ONLY=search N={N}" + (f" PEERS={' '.join(PEERS)}" if "PEERS" in os.environ else ""))
     paths = corpus.write(N, LOADERS)
     try:
         engines = targets()
