@@ -9,6 +9,8 @@ import sys
 
 import pytest
 
+from gears import wait_freed
+from registrations import unregister_all
 from servers import BAD_SIGNS, Server, ServerDied
 
 
@@ -113,6 +115,19 @@ def r(server):
     client.config_set("search.timeout", 30_000)
     yield client
     client.close()
+
+
+@pytest.fixture
+def no_registrations(r):
+    """A test that begins and ends without registrations, and without interpreters of theirs."""
+
+    def clear():
+        unregister_all(r)
+        wait_freed(r)
+
+    clear()
+    yield
+    clear()
 
 
 @pytest.fixture

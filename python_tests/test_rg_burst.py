@@ -6,18 +6,22 @@ import pytest
 
 from gears import wait_freed
 from helpers import PingWatch, config
-from registrations import register, stats, unregister_all, wait_ended
+from registrations import register, stats, wait_ended
 
 EVENTS = 100_000
 WRITERS = 4
 
-#: Notes a number out of order, and counts all: each writer has keys of its own, whose values count up.
+#: Notes a number out of order, and counts all: each writer has keys of its own, whose values count up. Stands still for
+#: a moment at first, so that the queue fills also where the script is faster than the writers.
 SCRIPT = """
+import time
 last = {}
 out_of_order = []
 seen = 0
 def note(record):
     global seen
+    if not seen:
+        time.sleep(2)
     seen += 1
     key, number = record['key'], int(record['value'].split(':')[0])
     if number != last.get(key, -1) + 1:
@@ -28,13 +32,7 @@ GB('CommandReader').map(lambda words: [seen, len(out_of_order)]).register(trigge
 """
 
 
-@pytest.fixture(autouse=True)
-def none_left(r):
-    unregister_all(r)
-    wait_freed(r)
-    yield
-    unregister_all(r)
-    wait_freed(r)
+pytestmark = pytest.mark.usefixtures("no_registrations")
 
 
 def write(client, key, count):

@@ -113,6 +113,13 @@ def test_no_registration_no_session(r):
     assert r.execute_command("RG.PYDUMPSESSIONS", "DEAD") == []
 
 
+def test_a_thread_that_is_left_behind_keeps_no_session(r):
+    left = "import threading, time\nthreading.Thread(target=time.sleep, args=(5,)).start()"
+    for _ in range(3):
+        assert r.execute_command("RG.PYEXECUTE", left, "ID", "left") == b"OK"
+        assert r.execute_command("RG.PYDUMPSESSIONS") == []
+
+
 def test_dump_sessions_words(r):
     assert r.execute_command("RG.PYDUMPSESSIONS", "SESSIONS") == []
     assert r.execute_command("RG.PYDUMPSESSIONS", "SESSIONS", "a", "b") == [

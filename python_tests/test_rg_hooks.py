@@ -5,18 +5,12 @@ import time
 import pytest
 import redis
 
-from gears import error, wait_freed
+from gears import error
 from helpers import in_background, in_lua, in_multi, plain, wait_until
 from registrations import entries, ids, register, stats, unregister_all
 
 
-@pytest.fixture(autouse=True)
-def none_left(r):
-    unregister_all(r)
-    wait_freed(r)
-    yield
-    unregister_all(r)
-    wait_freed(r)
+pytestmark = pytest.mark.usefixtures("no_registrations")
 
 
 MODES = ("async", "async_local", "sync")

@@ -8,14 +8,7 @@ from helpers import PingWatch, in_multi, plain, wait_until
 from registrations import entries, ids, owned, register, stats, unregister_all, wait_ended
 
 
-@pytest.fixture(autouse=True)
-def none_left(r):
-    """Every test begins and ends without registrations, and without interpreters of theirs."""
-    unregister_all(r)
-    wait_freed(r)
-    yield
-    unregister_all(r)
-    wait_freed(r)
+pytestmark = pytest.mark.usefixtures("no_registrations")
 
 
 #: Puts every record into a list which the registration is not about.

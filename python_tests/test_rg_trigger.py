@@ -5,17 +5,12 @@ import threading
 import pytest
 import redis
 
-from gears import error, executions, wait_freed
+from gears import error, executions
 from helpers import LANES, in_lane, in_lua, in_multi, wait_until
-from registrations import entries, register, stats, unregister_all, wait_ended
+from registrations import entries, register, stats, wait_ended
 
 
-@pytest.fixture(autouse=True)
-def none_left(r):
-    unregister_all(r)
-    yield
-    unregister_all(r)
-    wait_freed(r)
+pytestmark = pytest.mark.usefixtures("no_registrations")
 
 
 @pytest.mark.parametrize("mode", ["async", "async_local", "sync"])

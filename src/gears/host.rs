@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::hooks::{self, Known};
 use super::{commit, config, executions, registrations, Execution, Session};
@@ -21,8 +21,8 @@ pub(super) struct RunHost {
     /// What stops the executions that the script creates; they may outlive it.
     executions_cancel: Mutex<CancelToken>,
     created: Mutex<Vec<Arc<Execution>>>,
-    /// Whose script it is, while its body runs.
-    session: Option<Arc<Session>>,
+    /// Whose script it is, where its body runs.
+    session: Weak<Session>,
     /// The triggers that the script has registered so far.
     triggers: Mutex<Vec<Vec<u8>>>,
     /// How many registrations it has made so far.
@@ -66,7 +66,7 @@ impl RunHost {
             door,
             executions_cancel: Mutex::new(executions_cancel),
             created: Mutex::default(),
-            session: None,
+            session: Weak::new(),
             triggers: Mutex::default(),
             registered: AtomicU64::new(0),
             reading: false,
@@ -125,7 +125,7 @@ impl RunHost {
 
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
-        Self { session: Some(Arc::clone(session)), owner: Mutex::new(Some(session.into())), ..self }
+        Self { session: Arc::downgrade(session), owner: Mutex::new(Some(session.into())), ..self }
     }
 
     /// What stops the executions that are created from here on.
@@ -335,7 +335,7 @@ impl Host for RunHost {
     }
 
     fn create_registration(&self, plan: &PlanInfo, options: &Options) -> Result<String, String> {
-        let session = self.session.as_ref().ok_or("register() can only be called by the script itself")?;
+        let session = &self.session.upgrade().ok_or("register() can only be called by the script itself")?;
         if !self.reading {
             self.check_commands(session, plan, options)?;
         }

@@ -86,7 +86,8 @@ pub trait Host: Send + Sync {
     /// Runs the next piece of such an execution on a thread for Python, soon. Never waits.
     fn go_on(&self, _work: Box<dyn FnOnce() + Send>) {}
 
-    /// An execution that went on in the background has ended: nothing is asked of this host any more. Never waits.
+    /// The run has ended: nothing is asked of this host any more, though a thread that the script left behind may keep
+    /// it. Never waits.
     fn ended(&self) {}
 
     /// Gives the client that started the execution another reply than the results. Never waits.

@@ -349,6 +349,7 @@ struct Ended<'s> {
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
+        self.state.host_ended();
         self.state.core.end_run(self.limit);
         super::watch::returned(self.state);
     }

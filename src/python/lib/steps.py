@@ -13,6 +13,11 @@ def map_step(step, push, queue, short):
     if function is str:
         # Ends nearly every pipeline, and cannot return a coroutine.
         return lambda record: push(str(record))
+    return pushing(function, push, queue, short)
+
+
+def pushing(function, push, queue, short):
+    """Pushes what a function makes of each record, in the records' order."""
     line = Line(queue, short)
     entries = line.entries
 
@@ -71,19 +76,7 @@ def foreach_step(step, push, queue, short):
 
 
 def flatmap_step(step, push, queue, short):
-    function = step.function
-    line = Line(queue, short)
-    entries = line.entries
     errors = queue.errors
-
-    def push_mapped(record):
-        value = function(record)
-        if type(value) in AWAITED:
-            line.wait(value, push_expanded)
-        elif entries:
-            line.follow(value, push_expanded)
-        else:
-            push_expanded(value)
 
     def push_expanded(value):
         if not isinstance(value, list):
@@ -106,7 +99,7 @@ def flatmap_step(step, push, queue, short):
             # These elements were already read and had their turn; nothing more is read.
             raise Failed
 
-    return push_mapped
+    return pushing(step.function, push_expanded, queue, short)
 
 
 def limit_step(step, push, queue, _short):
