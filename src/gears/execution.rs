@@ -9,6 +9,7 @@ use once_cell::sync::Lazy;
 
 use super::config;
 use crate::python::host::PlanInfo;
+use crate::python::PlanOutcome;
 use crate::redis::{node_id, BlockedReply};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
@@ -54,6 +55,15 @@ pub struct Finished {
     pub total: Duration,
     /// How much of that its reader took.
     pub read: Duration,
+    /// How much each step's function took, first step first; nothing unless `ProfileExecutions` is on.
+    pub steps: Vec<Duration>,
+}
+
+impl From<PlanOutcome> for Finished {
+    fn from(outcome: PlanOutcome) -> Self {
+        let PlanOutcome { results, errors, read, steps } = outcome;
+        Self { results, errors, total: Duration::ZERO, read, steps }
+    }
 }
 
 impl Finished {
@@ -226,6 +236,11 @@ impl Executions {
     /// Takes an execution from the table; it ends as it would.
     pub fn remove(&self, id: &str) -> Option<Arc<Execution>> {
         self.table().by_id.remove(id)
+    }
+
+    /// How many are known.
+    pub fn count(&self) -> usize {
+        self.table().by_id.len()
     }
 
     /// All executions, oldest first.

@@ -234,7 +234,7 @@ fn run_execution(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane:
 /// Ends an execution with what came of it.
 pub(super) fn end_execution(execution: &Execution, result: Result<PlanOutcome, ScriptError>) -> Arc<Finished> {
     let finished = match result {
-        Ok(PlanOutcome { results, errors }) => Finished { results, errors, ..Finished::default() },
+        Ok(outcome) => outcome.into(),
         Err(error) => Finished { errors: vec![text_of(error)], ..Finished::default() },
     };
     if let Some(stop) = execution.cancel.stopped() {
