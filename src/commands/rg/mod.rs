@@ -7,13 +7,17 @@ mod executions;
 mod fcall;
 mod function;
 mod hook;
+mod info;
 mod introspection;
+mod plugins;
 mod profile;
 mod pyexecute;
 mod registrations;
 mod requirements;
 mod session;
 mod trigger;
+
+pub(super) use info::SECTIONS;
 
 use crate::redis::Loader;
 
@@ -54,6 +58,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<config::Set>()?;
     loader.command::<cluster::Info>()?;
     loader.command::<cluster::Refresh>()?;
+    loader.command::<plugins::Dump>()?;
+    loader.command::<plugins::ExecuteRemote>()?;
+    loader.command::<plugins::FreeInterpreter>()?;
     loader.command::<profile::Profile>()?;
     loader.command::<introspection::PyStats>()?;
     loader.command::<introspection::DumpSessions>()?;
