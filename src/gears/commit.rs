@@ -99,7 +99,8 @@ pub(super) fn restored(
     page: &Page,
     plans: Vec<Plan>,
 ) -> Vec<Arc<Registration>> {
-    let wanted = durable::wanted(held, page);
+    let now = durable::wanted(held, page);
+    let wanted = now.as_ref().map(|now| now.ids.clone()).unwrap_or_default();
     // A transaction that could not wait may have been faster.
     let there = registrations().all();
     if !wanted.is_empty() && wanted.values().all(|id| there.iter().any(|one| one.id == *id && page.has(one))) {
@@ -121,6 +122,8 @@ pub(super) fn restored(
     let old = sessions().settle(session);
     let mut gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
     gone.extend(registrations().all().into_iter().filter(|one| new.iter().any(|new| new.id == one.id)));
+    let halted = |one: &Registration| now.as_ref()?.halted.get(&(one.ordinal as u64)).copied();
+    new.iter().for_each(|one| streams::resume_as(one, halted(one)));
     registrations().change(held, &gone, &new);
     streams::begin(held, &new);
     new

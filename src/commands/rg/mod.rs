@@ -43,7 +43,8 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<registrations::Pause>()?;
     loader.command::<registrations::Unpause>()?;
     loader.command::<registrations::ClearStats>()?;
-    loader.command::<session::Session>()?;
+    loader.command::<session::Session<1>>()?;
+    loader.command::<session::Session<2>>()?;
     loader.command::<trigger::Trigger>()?;
     loader.command::<trigger::TriggerOnKey>()?;
     function::register(loader)?;

@@ -182,7 +182,7 @@ pub(super) struct Pause;
 impl Command for Pause {
     const SPEC: CommandSpec = CommandSpec {
         name: c"rg.pauseregistrations",
-        flags: LOOKS,
+        flags: c"write",
         arity: -2,
         summary: c"Holds registrations up.",
         args: &[ArgDoc::flag(c"abortpending", c"ABORTPENDING"), ID],
@@ -198,7 +198,7 @@ pub(super) struct Unpause;
 impl Command for Unpause {
     const SPEC: CommandSpec = CommandSpec {
         name: c"rg.unpauseregistrations",
-        flags: LOOKS,
+        flags: c"write",
         arity: -2,
         summary: c"Lets registrations go on.",
         args: &[ID],

@@ -12,6 +12,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::durable;
 use super::registration::{Mode, Registration, StreamTrigger};
 use super::registrations::registrations;
 use super::Trigger;
@@ -210,7 +211,18 @@ pub fn pause(held: &Held<'_>, registration: &Arc<Registration>, paused: bool) {
             streams.look_again(trigger, Instant::now())
         }
     };
+    durable::turned(held, registration);
     act(held, registration, wake, false);
+}
+
+/// Gives a registration the state that the data set says: what is halted stays so, anything else goes on.
+pub(super) fn resume_as(registration: &Registration, halted: Option<StreamStatus>) {
+    let mut streams = streams(registration);
+    match halted {
+        Some(status) => (streams.status, streams.hold) = (status, None),
+        None if matches!(streams.status, StreamStatus::Paused | StreamStatus::Aborted) => streams.go_on(),
+        None => {}
+    }
 }
 
 impl Registration {
