@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-use super::config;
 use crate::python::host::PlanInfo;
 use crate::python::PlanOutcome;
 use crate::redis::{node_id, BlockedReply};
 use crate::reply::Reply;
+use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
 /// The state of an execution, by the names that clients know.
@@ -211,7 +211,7 @@ impl Executions {
             let mut table = self.table();
             table.by_id.insert(execution.id.clone(), Arc::clone(&execution));
             table.order.push_back(execution.id.clone());
-            let most = usize::try_from(config::MAX_EXECUTIONS.load(Ordering::Relaxed)).unwrap_or(0);
+            let most = settings::MAX_EXECUTIONS.count();
             while most > 0 && table.by_id.len() > most {
                 let Some(oldest) = table.order.pop_front() else {
                     break;

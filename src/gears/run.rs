@@ -8,9 +8,7 @@ use sha1::{Digest, Sha1};
 
 use super::durable::Page;
 use super::host::RunHost;
-use super::{
-    commit, config, executions, requirements, sessions, Execution, Finished, Origin, Session, Status, COUNTERS,
-};
+use super::{commit, executions, requirements, sessions, Execution, Finished, Origin, Session, Status, COUNTERS};
 use crate::python::{self, Plan, PlanOutcome, Ran, Run, Scope, Script, ScriptError, Waiting, Want};
 use crate::redis::{self, Lane, Level, Pools};
 use crate::reply::Reply;
@@ -292,8 +290,8 @@ pub(super) fn new_run(
         cancel,
         inline: lane.is_inline(),
         max_memory,
-        traceback: config::with_traceback(),
-        profile: config::profiles(),
+        traceback: settings::PYTHON_ATTEMPT_TRACEBACK.is_on(),
+        profile: settings::PROFILE_EXECUTIONS.is_on(),
         on_stuck: Some(Box::new(move || {
             redis::log(
                 Level::Warning,
