@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::background::Waiting;
-use super::ffi::{self, Attached, Object, PyResult, Stored};
+use super::ffi::{self, Attached, Object, PyResult, Refusal, Stored};
 use super::host::{Options, PlanInfo};
 use super::interpreter::{Core, Discarded, Interpreter, Isolation};
 use super::run::{Run, RunState};
@@ -62,6 +62,14 @@ pub enum Ran {
     /// To its end.
     Ended(PlanOutcome),
     /// It waits for coroutines, and goes on later.
+    Waits(Waiting),
+}
+
+/// What a function did that was called.
+pub enum Called {
+    /// It returned this.
+    Returned(Reply),
+    /// It is a coroutine, whose value or error is the only one of its outcome.
     Waits(Waiting),
 }
 
@@ -229,14 +237,20 @@ impl Script {
     ///
     /// # Errors
     /// The exception that ended it, or why its result can't be returned.
-    pub fn call(&self, run: Run, function: &Plan, lists: &[Reply; 2]) -> Result<(Reply, Vec<Plan>), ScriptError> {
+    pub fn call(&self, run: Run, function: &Plan, lists: &[Reply; 2]) -> Result<(Called, Vec<Plan>), ScriptError> {
         let (answer, plans) = self.perform(run, |attached, state| {
-            let Some(object) = &function.object else { return Ok(Ok(Reply::Null)) };
+            let Some(object) = &function.object else { return Ok(Ok(Called::Returned(Reply::Null))) };
             let [keys, arguments] = lists;
             let (keys, arguments) = (ffi::to_python(attached, keys)?, ffi::to_python(attached, arguments)?);
             let value = object.get(attached).call(attached, &[&keys, &arguments])?;
+            if value.is_coroutine() {
+                let run = state.core.objects().wait_for.get(attached).call(attached, &[&value])?;
+                return Ok(ffi::run_in(attached, &run)
+                    .map(|run| Called::Waits(Waiting(run)))
+                    .ok_or(Refusal::Unsuitable));
+            }
             state.core.lift_limit();
-            Ok(ffi::to_answer(attached, &value))
+            Ok(ffi::to_answer(attached, &value).map(Called::Returned))
         })?;
         match answer {
             Ok(answer) => Ok((answer, plans)),

@@ -336,7 +336,7 @@ class Errors:
         """Records an exception; one that means "stop" is not a record's and goes on."""
         if isinstance(error, self._stopped):
             raise error
-        self.texts.append(self._text(error))
+        self.texts.append(self.text_of(error))
 
     def add_text(self, error):
         """Records what a coroutine raised or a future was given: its text, without a traceback."""
@@ -348,7 +348,8 @@ class Errors:
             text = f"(the text of the error raised {type(broken).__name__})"
         self.texts.append(text or type(error).__name__)
 
-    def _text(self, error):
+    def text_of(self, error):
+        """The text of an exception, with its traceback if they are wanted."""
         if isinstance(error, self._flat):
             return str(error)
         kind = type(error)
