@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use super::durable;
 use super::registration::{Mode, Registration, StreamTrigger};
 use super::registrations::registrations;
-use super::Trigger;
-use crate::redis::{after_notification, type_of, Alarm, Held, KeyEvent, KeyWatcher, ServerEvent};
+use super::{moment, Trigger};
+use crate::redis::{type_of, Alarm, Held, KeyEvent, KeyWatcher, ServerEvent};
 use turn::Turn;
 
 /// Whether a registration reads streams now.
@@ -148,7 +148,7 @@ fn act(held: &Held<'_>, registration: &Arc<Registration>, wake: Wake, in_notific
             if registration.mode != Mode::Sync {
                 turn.submit(db);
             } else if in_notification {
-                after_notification(held, move |held| turn.at_once(held));
+                moment::after_event(held, move |held| turn.at_once(held));
             } else {
                 turn.at_once(held);
             }
