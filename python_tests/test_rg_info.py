@@ -102,6 +102,7 @@ def test_requirements(start, offline):  # noqa: F811
 
 
 def test_retired_commands_answer_as_they_did(r):
+    assert r.execute_command("RG.NETWORKTEST") == b"OK"
     assert r.execute_command("RG.DUMPPLUGINS") == [[b"GearsPythonPlugin", 10000]]
     assert r.execute_command("RG.PYEXECUTEREMOTE", "x") == b"Execute remote is not longer supported"
     assert r.execute_command("RG.PYFREEINTERPRETER") == b"Free interpreter is not longer supported"

@@ -19,6 +19,14 @@ def test_run_makes_texts_of_records(gears):
     assert results == ["1", "{'a': None}", "x", "b'y'"]
 
 
+def test_modes_of_run(gears):
+    for mode in ("async", "async_local"):
+        assert gears.run(gears.over([1]), mode=mode) == ([1], [])
+    for mode, refusal in (("sync", "unknown execution mode"), (1, "execution mode must be a string")):
+        with pytest.raises(gears.Error, match=refusal):
+            gears.over([1]).run(mode=mode)
+
+
 def test_run_leaves_the_builder_as_it_was(gears):
     builder = gears.over([1])
     builder.run()

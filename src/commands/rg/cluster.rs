@@ -1,4 +1,4 @@
-//! `RG.INFOCLUSTER` and `RG.REFRESHCLUSTER`: what clients ask of a cluster, on a server that executes by itself.
+//! `RG.INFOCLUSTER`, `RG.REFRESHCLUSTER`, `RG.NETWORKTEST`: what clients ask of a cluster, on a server that executes by itself.
 
 use super::LOOKS;
 use crate::redis::{Command, CommandSpec, Invocation, Outcome};
@@ -28,6 +28,22 @@ impl Command for Refresh {
         flags: LOOKS,
         arity: 1,
         summary: c"Answers OK: there is no topology to read.",
+        args: &[],
+    };
+
+    fn call(_invocation: &Invocation<'_>) -> Outcome {
+        Outcome::Reply(Reply::ok())
+    }
+}
+
+pub(super) struct NetworkTest;
+
+impl Command for NetworkTest {
+    const SPEC: CommandSpec = CommandSpec {
+        name: c"rg.networktest",
+        flags: LOOKS,
+        arity: -1,
+        summary: c"Answers OK: there is nobody to send a message to.",
         args: &[],
     };
 

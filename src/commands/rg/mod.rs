@@ -59,6 +59,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<config::Set>()?;
     loader.command::<cluster::Info>()?;
     loader.command::<cluster::Refresh>()?;
+    loader.command::<cluster::NetworkTest>()?;
     loader.command::<plugins::Dump>()?;
     loader.command::<plugins::ExecuteRemote>()?;
     loader.command::<plugins::FreeInterpreter>()?;

@@ -218,8 +218,9 @@ class GearsBuilder:
 
     # --- ends --------------------------------------------------------------------------------------
 
-    def run(self, arg=None, convertToStr=True, collect=True, **kargs):
+    def run(self, arg=None, convertToStr=True, collect=True, mode="async", **kargs):
         """Creates an execution of what was built, over what the reader has now."""
+        registration.check_mode(mode, registration.BACKGROUND)
         plan = self._plan(arg if arg else self.defaultArg, convertToStr, collect, kargs)
         body = script_body_globals()
         if body is not None and RAN in body:

@@ -12,7 +12,10 @@ OPTIONS = {
     "CommandReader": ("trigger", "inorder", "hook", "keyprefix"),
 }
 
-MODES = ("async", "async_local", "sync")
+#: Where an execution that nobody's event starts can run.
+BACKGROUND = ("async", "async_local")
+
+MODES = (*BACKGROUND, "sync")
 
 KEY_TYPES = ("empty", "string", "list", "hash", "set", "zset", "module", "stream")
 
@@ -25,6 +28,14 @@ def error(text):
     import redisgears
 
     return redisgears.GearsError(text)
+
+
+def check_mode(mode, modes):
+    """Refuses what is not one of these modes."""
+    if not isinstance(mode, str):
+        raise error("execution mode must be a string")
+    if mode not in modes:
+        raise error("unknown execution mode")
 
 
 def refuse_unknown(call, reader, options, known):
@@ -48,10 +59,7 @@ def checked(reader, prefix, options):
     if not isinstance(prefix, str):
         raise error("regex argument must be a string")
     mode = options.get("mode", "async")
-    if not isinstance(mode, str):
-        raise error("execution mode must be a string")
-    if mode not in MODES:
-        raise error("unknown execution mode")
+    check_mode(mode, MODES)
     if mode == "sync" and reader == "StreamReader" and failure_policy(options) != "continue":
         raise error("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
     callbacks = {}
