@@ -318,10 +318,14 @@ def test_a_step_can_start_one_in_memory_but_not_in_a_key(r):
     register(r, """
 def start(words):
     return registerTE(0.05, lambda: execute('INCR', 'n'))
+async def later(words):
+    return registerTE(0.05, lambda: execute('INCR', 'm'))
 GB('CommandReader').map(start).register(trigger='start')
+GB('CommandReader').map(later).register(trigger='later')
 GB('CommandReader').map(lambda words: registerTE(1, lambda: None, 'timer')).register(trigger='key')""", "ID", "mine")
-    assert r.execute_command("RG.TRIGGER", "start") == [b"True"]
+    assert r.execute_command("RG.TRIGGER", "start") == r.execute_command("RG.TRIGGER", "later") == [b"True"]
     wait_calls(r)
+    wait_calls(r, 2, "m")
     with pytest.raises(redis.ResponseError, match="can only be called by the script itself"):
         r.execute_command("RG.TRIGGER", "key")
     register(r, "pass", "ID", "mine", "UPGRADE")

@@ -37,21 +37,24 @@ pub(super) fn begin(serial: u64) {
 }
 
 fn call(serial: u64, live: &Live, lane: &mut Lane) {
-    // It may have gone while this waited for a thread.
+    // It may have gone while this waited for a thread; or it is just getting another name.
     if timers().get(serial).is_none_or(|timer| timer.place == Place::Lost) {
-        return;
+        return conclude(serial, None);
     }
     let Live { session, plan } = live;
     lane.cancel().set_limit(session.origin.limit);
     let execution = executions().create(Arc::clone(&plan.info), lane.cancel().clone(), false);
     let owner = Owner::from(session);
     run::run_then(&plan.script(), plan, &execution, lane, &owner, move |execution| {
-        let failure = failure(execution);
-        // Whoever ends an execution that has waited may not wait for the lock.
-        redis::background_surely(Pools::Workers, 0, CancelToken::new(), move |lane| {
-            // Refused only at the end of the server.
-            let _ = lane.slice(|slice| ended(slice.held(), serial, failure));
-        });
+        conclude(serial, failure(execution));
+    });
+}
+
+/// Has the end of a call seen to: whoever ends an execution that has waited may not wait for the lock.
+fn conclude(serial: u64, failure: Option<Vec<u8>>) {
+    redis::background_surely(Pools::Workers, 0, CancelToken::new(), move |lane| {
+        // Refused only at the end of the server.
+        let _ = lane.slice(|slice| ended(slice.held(), serial, failure));
     });
 }
 

@@ -25,6 +25,9 @@ pub(in crate::gears) fn is_free(held: &Held<'_>, session: &Session, key: &[u8]) 
     if held.is_read_only() {
         return Err("READONLY You can't write against a read only replica.".to_owned());
     }
+    if !redis::serves(held, held.db(), key) {
+        return Err(format!("the key of a timer must be one of this node, not {}", key.escape_ascii()));
+    }
     Ok(match redis::get::<TimerKey>(held, held.db(), key) {
         Found::Missing => true,
         Found::Other => false,
