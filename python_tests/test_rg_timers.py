@@ -569,6 +569,22 @@ def test_a_script_that_can_not_be_run_again_is_not_lost(new_server, tmp_path):
     wait_calls(server.client(), 1, "back")
 
 
+def test_a_client_may_be_faster_than_the_script_that_is_run_again(new_server):
+    server = new_server()
+    slow = "import time\ntime.sleep(execute('EXISTS', 'slow'))\n"
+    register(server.client(), slow + te("execute('INCR', 'old')", "timer") + te("execute('INCR', 'old')", "second"), "ID", "mine")
+    wait_calls(server.client(), 1, "old")
+    server.client().set("slow", 1)
+    server.restart()
+    client = server.client()
+    register(client, te("execute('INCR', 'new')", "timer") + "GB().register('x*')", "ID", "mine", "UPGRADE")
+    wait_calls(client, 2, "new")
+    wait_stopped(client, "old")
+    time.sleep(1.5)
+    assert (timers(client), client.exists("second"), len(ids(client))) == (1, 0, 1)
+    wait_calls(client, 2, "new")
+
+
 @pytest.mark.parametrize("how", ["SHUTDOWN NOSAVE", "SHUTDOWN SAVE"])
 def test_shutdown_while_callbacks_run(new_server, how):
     server = new_server()

@@ -105,12 +105,14 @@ pub(super) fn restored(
     timed: Vec<Plan>,
 ) -> Vec<Arc<Registration>> {
     let wanted = durable::wanted(held, page);
-    if page.ids.is_empty() && timers::wanted(held, page).is_empty() {
+    // A client may have been faster, with a newer script of this session.
+    if wanted.is_empty() && session.replaces().is_some_and(|newer| newer.origin != page.origin) {
         return Vec::new();
     }
     // A transaction that could not wait may have been faster.
     let there = registrations().all();
-    if !wanted.is_empty() && wanted.values().all(|id| there.iter().any(|one| one.id == *id && page.has(one))) {
+    let in_force = wanted.values().all(|id| there.iter().any(|one| one.id == *id && page.has(one)));
+    if in_force && timers::wanted(held, page).is_empty() {
         return Vec::new();
     }
     let new: Vec<Arc<Registration>> = (0_u64..)

@@ -17,7 +17,8 @@ use crate::sync::Stop;
 /// Why a key can't be had.
 const TAKEN: &str = "the key of a timer is there already";
 
-/// Whether a script can have a timer in this key: it is not there, or is that of the session whose place is taken.
+/// Whether a script can have a timer in this key: it is not there, or is that of the session whose place is taken; of
+/// this one, if its script was to be run again and a client was faster.
 ///
 /// # Errors
 /// Why no key can be made.
@@ -32,7 +33,8 @@ pub(in crate::gears) fn is_free(held: &Held<'_>, session: &Session, key: &[u8]) 
         Found::Missing => true,
         Found::Other => false,
         Found::Value(value) => {
-            session.replaces().is_some_and(|old| value.page.session == old.id && value.page.origin == old.origin)
+            let owner = &value.page.session;
+            *owner == session.id || session.replaces().is_some_and(|old| *owner == old.id)
         }
     })
 }
@@ -56,9 +58,7 @@ fn key_in(plan: &Plan) -> Option<Vec<u8>> {
 
 /// A script has succeeded: its timers begin, and those of the session `old` whose place it takes end.
 pub(in crate::gears) fn begin(held: &Held<'_>, session: &Arc<Session>, plans: Vec<Plan>, old: Option<&Session>) {
-    if let Some(old) = old {
-        end_all(held, old);
-    }
+    end_all(held, session, old);
     let page = Arc::new(Page::bare(&session.id, session.description.clone(), &session.origin));
     for plan in plans {
         let Some(key) = key_in(&plan) else {
@@ -72,7 +72,7 @@ pub(in crate::gears) fn begin(held: &Held<'_>, session: &Arc<Session>, plans: Ve
         let name = Name { db: held.db(), key };
         let script = Some((Arc::clone(&page), ordinal));
         let timer = Timer::new(Place::Key(name.clone()), period, script, None);
-        let serial = add(held, &mut timers(), timer);
+        let serial = add(held, timer);
         attach(held, serial, live);
         let value = TimerKey { page: Arc::clone(&page), ordinal, period, serial: Cell::new(serial) };
         redis::put(held, name.db, &name.key, value, Expiry::Never, Some(c"rg.timer"));
@@ -83,7 +83,7 @@ pub(in crate::gears) fn begin(held: &Held<'_>, session: &Arc<Session>, plans: Ve
 pub(in crate::gears) fn start(held: &Held<'_>, session: &Arc<Session>, plan: Plan) {
     let period = plan.registration.as_ref().map(period_of).unwrap_or_default();
     let timer = Timer::new(Place::Memory(held.db()), period, None, None);
-    let serial = add(held, &mut timers(), timer);
+    let serial = add(held, timer);
     attach(held, serial, live(session, plan));
 }
 
@@ -91,14 +91,18 @@ fn ordinal_of(plan: &Plan) -> u64 {
     plan.id.parse().unwrap_or_default()
 }
 
-/// Ends the timers of a session, with their keys. Calls that have begun go on.
-fn end_all(held: &Held<'_>, session: &Session) {
-    let page = Page::bare(&session.id, session.description.clone(), &session.origin);
+/// Ends the timers of a session, with their keys, and those that wait for a script of either one to be run again. Calls
+/// that have begun go on.
+fn end_all(held: &Held<'_>, new: &Session, old: Option<&Session>) {
+    let waits = |timer: &Timer| {
+        let script = timer.script.as_ref().filter(|_| timer.live.is_none());
+        script.is_some_and(|(page, _)| page.session == new.id || old.is_some_and(|old| page.session == old.id))
+    };
     let (keys, gone) = {
         let mut table = timers();
         let mine: Vec<(u64, Option<Name>)> = table
             .iter()
-            .filter(|(_, timer)| timer.is_of(session) || timer.awaits(&page))
+            .filter(|(_, timer)| waits(timer) || old.is_some_and(|old| timer.is_of(old)))
             .map(|(serial, timer)| (serial, timer.key().cloned()))
             .collect();
         let gone: Vec<Option<Timer>> = mine.iter().map(|(serial, _)| table.remove(*serial)).collect();

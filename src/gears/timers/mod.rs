@@ -17,7 +17,7 @@ pub use life::abort;
 pub(super) use life::{begin, check, is_free, may_start, restored, start, wanted};
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,8 +41,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 static TIMERS: Lazy<Mutex<Table>> = Lazy::new(Mutex::default);
 /// Those of a file that is being loaded.
 static LOADING: Lazy<Mutex<Table>> = Lazy::new(Mutex::default);
-/// How many there are in both: asked for every write.
-static COUNT: AtomicUsize = AtomicUsize::new(0);
+/// Whether there may be some in either: asked for every write.
+static ANY: AtomicBool = AtomicBool::new(false);
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// Rings when there is something to do.
@@ -90,10 +90,10 @@ fn period_of(options: &Options) -> Duration {
 }
 
 /// Gives a timer its number, and has it looked at soon.
-fn add(held: &Held<'_>, table: &mut Table, timer: Timer) -> u64 {
+fn add(held: &Held<'_>, timer: Timer) -> u64 {
     let serial = NEXT.fetch_add(1, Ordering::Relaxed);
-    table.add(serial, timer);
-    COUNT.store(1, Ordering::Relaxed);
+    current(held).add(serial, timer);
+    ANY.store(true, Ordering::Relaxed);
     ALARM.set(held, Instant::now());
     serial
 }
@@ -102,7 +102,7 @@ fn add(held: &Held<'_>, table: &mut Table, timer: Timer) -> u64 {
 fn arrived(held: &Held<'_>, name: Name, value: &TimerKey) {
     let script = Some((Arc::clone(&value.page), value.ordinal));
     let timer = Timer::new(Place::Key(name), value.period, script, None);
-    value.serial.set(add(held, &mut current(held), timer));
+    value.serial.set(add(held, timer));
 }
 
 /// A timer's key goes, or gets another name.
@@ -113,8 +113,7 @@ fn leaves(held: &Held<'_>, name: &Name, serial: u64) {
 }
 
 /// Keys that get another name are told of in no other way.
-const WATCHER: KeyWatcher =
-    KeyWatcher { wanted: || COUNT.load(Ordering::Relaxed) > 0, changed: on_key_event, misses: false };
+const WATCHER: KeyWatcher = KeyWatcher { wanted: || ANY.load(Ordering::Relaxed), changed: on_key_event, misses: false };
 
 fn on_key_event(held: &Held<'_>, event: &KeyEvent<'_>) {
     if matches!(event.name, b"rename_to" | b"move_to") {
@@ -210,7 +209,7 @@ fn take_lost() -> Vec<Timer> {
             None => {}
         }
     }
-    COUNT.store(table.len(), Ordering::Relaxed);
+    ANY.store(table.len() > 0, Ordering::Relaxed);
     lost
 }
 
