@@ -6,9 +6,8 @@ import pytest
 import redis
 
 from gears import busy_interpreters, error, executions, interpreters, value, wait_freed
-from helpers import PingWatch, config, in_lane, plain, wait_until
-from registrations import ids, owned, register, unregister_all
-from test_rg_durable import sessions
+from helpers import PingWatch, config, in_background, in_lane, plain, wait_until
+from registrations import ids, owned, register, sessions, unregister_all
 
 #: Callbacks come a few times a second: tests are short, and a busy machine has time enough.
 PERIOD = 0.05
@@ -146,6 +145,20 @@ thread.start()
 thread.join()
 flat_error(said[0])""")
     assert found == "can not create time event on a python created thread"
+
+
+def test_while_an_upgrade_runs_the_old_session_is_in_force(server, r):
+    register(r, "GB('CommandReader').map(lambda words: registerTE(0.05, lambda: execute('INCR', 'n'))).register(trigger='start')\n"
+             + te("pass", "timer", 100), "ID", "mine")
+    with in_background(server.client().execute_command, "RG.PYEXECUTE", "import time\ntime.sleep(1)", "ID", "mine", "UPGRADE"):
+        wait_until(lambda: len(busy_interpreters(r)) == 2)
+        # Until it has succeeded the old session is the one in force.
+        assert r.execute_command("RG.TRIGGER", "start") == [b"True"]
+        assert r.copy("timer", "copied")
+        wait_calls(r)
+        assert timers(r) == 3
+    wait_stopped(r)
+    assert (timers(r), r.exists("timer", "copied")) == (0, 0)
 
 
 def test_a_callback_can_do_what_a_step_can(r):

@@ -190,6 +190,11 @@ impl Sessions {
         found.into_iter().find(|session| session.id == id)
     }
 
+    /// The session that has this id, whoever is about to take it over.
+    pub(super) fn in_place(&self, id: &str) -> Option<Arc<Session>> {
+        self.live().get(id).and_then(|entry| entry.session.upgrade())
+    }
+
     /// All live sessions by id; with `replaced` those that lost their id to an upgrade instead.
     pub fn all(&self, replaced: bool) -> Vec<Arc<Session>> {
         // Collected first: dropping the last owner here would take these locks again.

@@ -112,13 +112,13 @@ fn end_all(held: &Held<'_>, new: &Session, old: Option<&Session>) {
     drop(gone);
 }
 
-/// Ends a session's timers in memory, and stops the calls of all its timers. Whether it has any.
-pub fn abort(_held: &Held<'_>, session: &Session) -> bool {
-    let (any, gone) = {
+/// Ends a session's timers in memory, and stops the calls of all its timers.
+pub fn abort(_held: &Held<'_>, session: &Session) {
+    let gone = {
         let mut table = timers();
         let mine: Vec<u64> = table.iter().filter(|(_, timer)| timer.is_of(session)).map(|(serial, _)| serial).collect();
         let mut gone = Vec::new();
-        for &serial in &mine {
+        for serial in mine {
             let Some(timer) = table.get(serial) else { continue };
             if let Some(call) = &timer.call {
                 call.cancel(Stop::Aborted);
@@ -127,10 +127,9 @@ pub fn abort(_held: &Held<'_>, session: &Session) -> bool {
                 gone.extend(table.remove(serial));
             }
         }
-        (!mine.is_empty(), gone)
+        gone
     };
     drop(gone);
-    any
 }
 
 /// Which timers of a script wait for it to be run again.
@@ -180,5 +179,5 @@ pub(in crate::gears) fn restored(held: &Held<'_>, session: &Arc<Session>, old: O
 
 /// Whether a session may still start timers: not one whose place another one has.
 pub(in crate::gears) fn may_start(session: &Session) -> bool {
-    sessions().get(&session.id).is_some_and(|live| live.is(session))
+    sessions().in_place(&session.id).is_some_and(|live| live.is(session))
 }

@@ -243,7 +243,7 @@ fn find_scripts(held: &Held<'_>) {
     for serial in fresh {
         let script = timers().get(serial).filter(|timer| timer.live.is_none()).and_then(|timer| timer.script.clone());
         let Some((page, ordinal)) = script else { continue };
-        let session = sessions().get(&page.session);
+        let session = sessions().in_place(&page.session);
         let plan = session.as_ref().filter(|session| session.origin == page.origin).and_then(|one| one.timer(ordinal));
         match (session, plan) {
             (Some(session), Some(plan)) => attach(held, serial, Live { session, plan }),
@@ -275,10 +275,13 @@ fn attach(held: &Held<'_>, serial: u64, live: Live) {
     let mut table = timers();
     let Some(timer) = table.get(serial) else { return };
     timer.live = Some(live);
-    let at = Instant::now() + timer.period;
-    table.arm(serial, at);
-    drop(table);
-    ALARM.set(held, at);
+    // Otherwise the end of the call that goes on, one of the same timer before, does it.
+    if timer.call.is_none() {
+        let at = Instant::now() + timer.period;
+        table.arm(serial, at);
+        drop(table);
+        ALARM.set(held, at);
+    }
 }
 
 /// What the script of a session calls, as a timer of it does.
