@@ -196,9 +196,20 @@ fn restore(page: Page) {
     }
 }
 
-/// It stays in the book, so that nothing is lost for good.
+/// It stays in the book, or in its keys, so that nothing is lost for good.
 fn not_restored(session: &str, why: &str) {
-    redis::log(Level::Warning, &format!("Interlock: the registrations of session {session} can't be restored: {why}"));
+    let text = format!("Interlock: the registrations and timers of session {session} can't be restored: {why}");
+    redis::log(Level::Warning, &text);
+}
+
+/// Runs the script that is in a timer's key again, for its timers and what else is to be restored of it.
+pub(super) fn remake(_held: &Held<'_>, page: &Page) {
+    let known = lock(&BOOK).get(&page.session).cloned();
+    match known {
+        Some(known) if !known.same_script(page) => not_restored(&page.session, "it has another script now"),
+        Some(known) => restore(known),
+        None => restore(page.clone()),
+    }
 }
 
 /// Which registrations of a page are still wanted: the book may have changed while its script ran.
@@ -255,7 +266,18 @@ impl Page {
         mine && self.ids.values().any(|id| *id == one.id)
     }
 
-    fn write(&self, writer: Writer) -> Writer {
+    /// A script without registrations.
+    pub(super) fn bare(session: &str, description: Option<String>, origin: &Origin) -> Self {
+        let (ids, groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { session: session.to_owned(), description, origin: origin.clone(), ids, groups }
+    }
+
+    /// Whether both are of the same session with the same script.
+    pub(super) fn same_script(&self, other: &Page) -> bool {
+        self.session == other.session && self.origin == other.origin
+    }
+
+    pub(super) fn write(&self, writer: Writer) -> Writer {
         let Origin { source, requirements, isolation, by_script, max_memory, limit } = &self.origin;
         let limit = limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         let writer = writer.string(self.session.as_bytes()).number(u64::from(self.description.is_some()));
@@ -272,7 +294,7 @@ impl Page {
         names(names(writer, &self.ids), &self.groups)
     }
 
-    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
         let session = text(reader.string()?)?;
         let described = reader.number()? != 0;

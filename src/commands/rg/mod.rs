@@ -13,6 +13,7 @@ mod pyexecute;
 mod registrations;
 mod requirements;
 mod session;
+mod timer;
 mod trigger;
 
 use crate::redis::Loader;
@@ -40,6 +41,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<registrations::Unpause>()?;
     loader.command::<registrations::ClearStats>()?;
     loader.command::<session::Session>()?;
+    loader.command::<timer::Timer>()?;
     loader.command::<trigger::Trigger>()?;
     loader.command::<trigger::TriggerOnKey>()?;
     function::register(loader)?;

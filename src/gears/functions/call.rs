@@ -72,7 +72,7 @@ fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &m
         return Err(format!("ERR the library {} does not declare {} any more", header.name, function.name).into_bytes());
     };
     let cancel = lane.cancel().clone();
-    let owner = Owner { max_memory: header.max_memory, limit: header.limit, _session: None };
+    let owner = Owner { max_memory: header.max_memory, limit: header.limit, session: None };
     let host = Arc::new(if function.readonly {
         // Without an owner: nothing goes on in the background, where it might write.
         RunHost::new(Arc::clone(lane.door()), cancel.clone()).read_only()
