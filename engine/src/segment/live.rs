@@ -138,6 +138,10 @@ impl LiveSegment {
         Some(terms.lists[number as usize].view(&terms.masks))
     }
 
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.read().dict.get(key).is_some()
+    }
+
     pub(super) fn matching(
         &self,
         space: Space,
