@@ -107,8 +107,9 @@ fn a_walk_over_terms_can_be_stopped() {
 /// The index as it is in a file.
 fn saved(index: &Index) -> Index {
     let mut bytes = Vec::new();
-    index.image(std::time::Duration::ZERO).unwrap().write([], &mut bytes).unwrap();
-    Index::read(&mut bytes.as_slice(), Limits::default()).unwrap().index
+    let image = index.image(std::time::Duration::ZERO).expect("an image of an index at rest");
+    image.write([], &mut bytes).expect("writing to memory does not fail");
+    Index::read(&mut bytes.as_slice(), Limits::default()).expect("what was written").index
 }
 
 #[test]

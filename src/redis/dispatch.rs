@@ -110,7 +110,7 @@ impl Pools {
             }
             Pools::Rows => Pool::new("il-rows", settings::WORKERS.count(), WORKER_STACK),
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
-            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
+            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.threads(), WORKER_STACK),
             Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
             Pools::Maintenance => Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK),
         })

@@ -12,7 +12,7 @@ use crate::schema::ALL_FIELDS;
 use crate::segment::Segment;
 use fst::map::OpBuilder;
 use fst::Streamer;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 
 /// What was counted last.
 #[derive(Debug, Default)]
@@ -57,7 +57,7 @@ impl Index {
         let all = in_older + only_in(&state.live, &older, budget);
         if budget.stopped().is_none() {
             counted = lock(&self.counted);
-            *counted = Counted { state: std::sync::Arc::downgrade(&state), older: in_older, live, all };
+            *counted = Counted { state: Arc::downgrade(&state), older: in_older, live, all };
         }
         all
     }
@@ -92,6 +92,6 @@ fn only_in(segment: &Segment, others: &[&Segment], budget: &Budget<'_>) -> u64 {
         words.push(Space::Text.key(word).into());
         true
     });
-    let is_new = |word: &&Box<[u8]>| !budget.spend(KEY) && !others.iter().any(|other| other.has(word));
-    words.iter().filter(is_new).count() as u64
+    let is_new = |word: &[u8]| !budget.spend(KEY) && !others.iter().any(|other| other.has(word));
+    words.iter().filter(|word| is_new(word)).count() as u64
 }
