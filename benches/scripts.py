@@ -1,8 +1,8 @@
 """What does a Python function cost, and what does everybody else notice of it?
 
-Latency of the smallest script with the warm pool on and off; calls a second of one script that shares
-its interpreter (SCOPE script), and of one that is registered (RG.TRIGGER), beside the same in Lua; a burst of events; and a KeysReader over 1,000,000 keys (N=) with
-PING beside it and the memory it took.
+Latency of the smallest script with the warm pool on and off; calls a second of one that is registered (RG.TRIGGER) and
+of one that shares its interpreter (SCOPE script), beside the same in Lua and in a client; a burst of events; and a
+KeysReader over 1,000,000 keys (N=) with PING beside it and the memory it took.
 
     make bench N=1000000            # or: .venv/bin/python benches/scripts.py
 """
@@ -17,6 +17,7 @@ from measure import PING_COLUMNS, Pings, Report, Server, percentile, plot, throu
 N = int(os.environ.get("N", 1_000_000))
 CALLS = int(os.environ.get("CALLS", 300))
 CLIENTS = 50
+CONNECTIONS = (1, 50, 500)
 EVENTS = int(os.environ.get("EVENTS", 100_000))
 
 
@@ -58,21 +59,46 @@ def calls_a_second(report, server):
         client.execute_command("RG.PYEXECUTE", get.format(mode))
     coroutine = "async def get(words):\n    return execute('GET', 'x')\n"
     client.execute_command("RG.PYEXECUTE", coroutine + "GB('CommandReader').map(get).register(trigger='async_def')")
-    rows = []
+    rows, lua = [], {}
     for name, requests, command in [
-        ("Python, SCOPE script: nothing", 100_000, ("RG.PYEXECUTE", "1", "SCOPE", "script")),
-        ("Python, SCOPE script: one GET", 100_000, ("RG.PYEXECUTE", "execute('GET', 'x')", "SCOPE", "script")),
-        ("Python, SCOPE call: one GET", 1_000, ("RG.PYEXECUTE", "execute('GET', 'x')")),
+        ("Lua: one GET", 100_000, ("EVAL", "return redis.call('GET', 'x')", "0")),
         ("RG.TRIGGER, sync: one GET", 100_000, ("RG.TRIGGER", "sync")),
         ("RG.TRIGGER, async_local: one GET", 100_000, ("RG.TRIGGER", "async_local")),
         ("RG.TRIGGER, async def: one GET", 50_000, ("RG.TRIGGER", "async_def")),
-        ("GB().count().run('x'), SCOPE script", 50_000, ("RG.PYEXECUTE", "GB().count().run('x')", "SCOPE", "script")),
-        ("Lua: one GET", 100_000, ("EVAL", "return redis.call('GET', 'x')", "0")),
+        ("RG.PYEXECUTE, SCOPE script: nothing", 50_000, ("RG.PYEXECUTE", "1", "SCOPE", "script")),
+        ("RG.PYEXECUTE, SCOPE script: one GET", 50_000, ("RG.PYEXECUTE", "execute('GET', 'x')", "SCOPE", "script")),
+        ("RG.PYEXECUTE, SCOPE script: GB().count().run('x')", 50_000,
+         ("RG.PYEXECUTE", "GB().count().run('x')", "SCOPE", "script")),
+        ("RG.PYEXECUTE, SCOPE call: one GET", 1_000, ("RG.PYEXECUTE", "execute('GET', 'x')")),
     ]:
-        throughput(server.port, CLIENTS, requests, *command)
-        rows.append([name, f"{float(row['rps']):,.0f}", row["p50_latency_ms"], row["p99_latency_ms"]])
-    report.say(f"Calls a second from {CLIENTS} connections.")
-    report.table(["script", "calls/s", "p50 ms", "p99 ms"], rows)
+        shown = [name]
+        for clients in CONNECTIONS:
+            [row] = throughput(server.port, clients, requests // 10 if clients == 1 else requests, *command)
+            rate = float(row["rps"])
+            lua.setdefault(clients, rate)
+            shown.append(f"{rate:,.0f} ({rate / lua[clients]:.2f}; {row['p99_latency_ms']})")
+        rows.append(shown)
+    rows.append(["redis-py, threads of one process: one GET"] + [from_redis_py(server, clients) for clients in CONNECTIONS])
+    report.say("Calls a second from so many connections (as a share of Lua's rate; p99 in ms).")
+    report.table(["call", *CONNECTIONS], rows)
+
+
+def from_redis_py(server, clients, seconds=2):
+    """Calls a second of the same logic in a client."""
+    counts, until = [0] * clients, time.monotonic() + seconds
+
+    def get(number):
+        with server.client() as client:
+            while time.monotonic() < until:
+                client.get("x")
+                counts[number] += 1
+
+    threads = [threading.Thread(target=get, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return f"{sum(counts) / seconds:,.0f}"
 
 
 def burst(report, server):

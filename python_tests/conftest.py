@@ -111,8 +111,6 @@ def r(server):
     """A RESP2 client of the default server, on an empty data set; replies are bytes."""
     client = server.client()
     client.flushall()
-    # On a busy machine half a second may be over before a search has begun: what is late is for the tests about that.
-    client.config_set("search.timeout", 30_000)
     yield client
     client.close()
 

@@ -403,6 +403,10 @@ pub(super) fn run_events<E: Borrow<Reply>>(
     // What stops the event that begins next, if it has something of its own.
     let own: RefCell<Option<CancelToken>> = RefCell::new(None);
     let events = std::iter::from_fn(|| {
+        // Asked before the event is taken: one that is taken begins.
+        if enough.get() || (begun.get() > 0 && Instant::now() >= until) {
+            return None;
+        }
         let (records, token) = events.next()?;
         if let Some(token) = &token {
             cancel.follow(Some(token));
@@ -413,9 +417,6 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         Some(records)
     });
     let begin = || {
-        if enough.get() || (begun.get() > 0 && Instant::now() >= until) {
-            return false;
-        }
         let token = own.take().unwrap_or_else(|| cancel.clone());
         let execution = executions().create(Arc::clone(&registration.plan.info), token, true);
         if execution.start().is_err() {

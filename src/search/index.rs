@@ -246,30 +246,13 @@ impl SearchIndex {
     /// # Errors
     /// Why the wait must stop.
     pub fn catch_up(self: &Arc<Self>, arrival: &Arrival, cancel: &CancelToken) -> Result<(), Stop> {
-        self.catch_up_until(arrival, cancel, None).map(|_| ())
-    }
-
-    /// As [`SearchIndex::catch_up`], but only until `deadline`. Returns whether all are applied.
-    fn catch_up_until(
-        self: &Arc<Self>,
-        arrival: &Arrival,
-        cancel: &CancelToken,
-        deadline: Option<Instant>,
-    ) -> Result<bool, Stop> {
         while self.documents.applied() < arrival.seq() {
             cancel.check()?;
-            let now = Instant::now();
-            if deadline.is_some_and(|deadline| now >= deadline) {
-                return Ok(false);
-            }
-            // Who must be in time does nothing that takes long: whoever reads the last part has the whole to apply.
-            let may_help = deadline.is_none() || !self.queue.is_busy_with_long();
-            if !may_help || self.work_one() == Worked::Nothing {
-                let until = now + HELP_EVERY;
-                self.documents.wait_applied(arrival.seq(), deadline.map_or(until, |deadline| deadline.min(until)));
+            if self.work_one() == Worked::Nothing {
+                self.documents.wait_applied(arrival.seq(), Instant::now() + HELP_EVERY);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The snapshot of a query that has arrived. Waits as [`SearchIndex::catch_up`].
@@ -277,27 +260,14 @@ impl SearchIndex {
     /// # Errors
     /// Why the query must stop.
     pub fn snapshot(self: &Arc<Self>, arrival: &Arrival, cancel: &CancelToken) -> Result<Snapshot, Stop> {
+        self.queries.fetch_add(1, Ordering::Relaxed);
+        self.used();
         loop {
-            if let Some(snapshot) = self.snapshot_until(arrival, cancel, None)? {
+            self.catch_up(arrival, cancel)?;
+            if let Some(snapshot) = self.documents.snapshot(arrival) {
                 return Ok(snapshot);
             }
         }
-    }
-
-    /// As [`SearchIndex::snapshot`], but `None` when it has to wait longer than until `deadline`.
-    ///
-    /// # Errors
-    /// Why the query must stop.
-    pub fn snapshot_until(
-        self: &Arc<Self>,
-        arrival: &Arrival,
-        cancel: &CancelToken,
-        deadline: Option<Instant>,
-    ) -> Result<Option<Snapshot>, Stop> {
-        self.queries.fetch_add(1, Ordering::Relaxed);
-        self.used();
-        let caught_up = self.catch_up_until(arrival, cancel, deadline)?;
-        Ok(self.documents.snapshot(arrival).filter(|_| caught_up))
     }
 
     /// Reads one changed document, or a part of one, and applies what is ready.

@@ -4,7 +4,7 @@
 //! last change is taken. What follows may happen anywhere, and on two threads if it is long: waiting until that change
 //! is applied, matching and ranking over the snapshot without any lock; and reading the rows of the page in slices.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,9 +35,8 @@ pub struct Search {
     /// Made when it is first needed.
     plan: OnceCell<Plan>,
     arrival: Arrival,
-    deadline: Option<Instant>,
-    /// Until when it waits for changes before it, if that is to leave time for the search.
-    patience: Option<Instant>,
+    /// When its time is over. Set when it begins: the wait for changes before it is not its own time.
+    deadline: Cell<Option<Instant>>,
     reader: Reader,
     /// What was measured, when that was asked for.
     report: Option<RefCell<Report>>,
@@ -64,8 +63,6 @@ pub struct Report {
 pub struct Matched {
     snapshot: Snapshot,
     found: Found,
-    /// Whether there are changes before the search that the snapshot does not have.
-    behind: bool,
 }
 
 /// How much work a search is.
@@ -116,9 +113,6 @@ pub const TIMED_OUT: &str = "Timeout limit was reached";
 /// The place of `fail` among the words of the option `on-timeout`.
 const ON_TIMEOUT_FAIL: i64 = 1;
 
-/// The part of its time that a search keeps for itself when it waits for changes before it.
-const KEPT: u32 = 4;
-
 /// How often documents that have to be left out are replaced by the next best.
 const REPLACEMENTS: usize = 4;
 
@@ -142,14 +136,12 @@ impl Search {
     ) -> Result<Self, String> {
         let index = registry::find(held, index).ok_or_else(|| Failure::no_index(index).to_string())?;
         let view = index.view();
-        let after = |limit| Instant::now().checked_add(limit);
-        let deadline = request.timeout.and_then(after);
-        let patience = request.timeout.and_then(|limit| after(limit - limit / KEPT));
         let reader = user.filter(|user| !KeyAccess::of(held, Some(user)).is_ok_and(|access| access.reads_everything()));
         index.note_dialect(u8::try_from(request.dialect.number()).unwrap_or(1));
         let arrival = index.documents().arrive();
         let report = profile.then(RefCell::default);
-        let search = Self { index, request, view, plan: OnceCell::new(), arrival, deadline, patience, reader, report };
+        let (plan, deadline) = (OnceCell::new(), Cell::new(None));
+        let search = Self { index, request, view, plan, arrival, deadline, reader, report };
         let language = search.request.language.unwrap_or(search.view.options.language);
         if search.request.query.len() <= SHORT_QUERY && language.is_ready() {
             search.plan().map_err(|failure| failure.to_string())?;
@@ -214,18 +206,9 @@ impl Search {
     pub fn matched(&self, cancel: &CancelToken) -> Result<Matched, Failure> {
         COUNTERS.searches.add();
         let plan = self.plan()?;
-        let until = if fails_late() { self.deadline } else { self.patience };
-        let taken = self.measure(
-            || self.index.snapshot_until(&self.arrival, cancel, until),
-            |report, time, _| report.waiting = time,
-        );
-        let (snapshot, behind) = match taken.map_err(Failure::Stopped)? {
-            Some(snapshot) => (snapshot, false),
-            None => (self.index.documents().latest(), true),
-        };
-        if behind {
-            self.late()?;
-        }
+        let take = || self.index.snapshot(&self.arrival, cancel);
+        let snapshot = self.measure(take, |report, time, _| report.waiting = time).map_err(Failure::Stopped)?;
+        self.deadline.set(self.request.timeout.and_then(|limit| Instant::now().checked_add(limit)));
         let (order, wanted) = match &plan.ranking {
             Ranking::Engine(order) => (*order, self.request.offset.saturating_add(self.request.count)),
             Ranking::Stored { .. } => (Order::Score, settings::MAX_SEARCH_RESULTS.count()),
@@ -235,7 +218,7 @@ impl Search {
         if found.stopped.is_some() {
             self.late()?;
         }
-        Ok(Matched { snapshot, found, behind })
+        Ok(Matched { snapshot, found })
     }
 
     /// The second half: the page, read in slices.
@@ -243,7 +226,7 @@ impl Search {
     /// # Errors
     /// Why there is no answer.
     pub fn rows(&self, lane: &mut Lane, matched: Matched) -> Result<Answer, Failure> {
-        let Matched { snapshot, found, behind } = matched;
+        let Matched { snapshot, found } = matched;
         let plan = self.plan()?;
         let loader = Loader {
             index: &self.index,
@@ -251,10 +234,9 @@ impl Search {
             plan,
             reader: &self.reader,
             snippets: Snippets::new(&self.request, plan),
-            deadline: self.deadline,
+            deadline: self.deadline.get(),
         };
-        let partial = behind || found.stopped.is_some();
-        let answer = Answer { total: found.total, rows: Vec::new(), partial };
+        let answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
         let answer = match &plan.ranking {
             Ranking::Engine(order) => self.ranked(lane, &loader, *order, found.hits, answer),
             Ranking::Stored { identifier, descending } => {
@@ -304,7 +286,7 @@ impl Search {
             if cancel.stopped().is_some() || self.index.is_dropped() {
                 Some(Ended::Cancelled)
             } else {
-                self.deadline.filter(|&deadline| Instant::now() >= deadline).map(|_| Ended::Deadline)
+                self.deadline.get().filter(|&deadline| Instant::now() >= deadline).map(|_| Ended::Deadline)
             }
         };
         let wanted = Wanted {

@@ -220,13 +220,6 @@ impl Queue {
         self.state().unread()
     }
 
-    /// Whether what is to be read next belongs to a long document, so that it may take its time until it is applied.
-    pub fn is_busy_with_long(&self) -> bool {
-        let state = self.state();
-        let next = state.slots.get(state.taken);
-        !state.long.is_empty() || next.is_some_and(|slot| slot.bytes >= 2 * PART_BYTES)
-    }
-
     /// Bytes that the queue holds.
     pub fn bytes(&self) -> usize {
         self.state().bytes
