@@ -168,6 +168,8 @@ def test_timeout_returns_a_part_or_an_error(server, r, r3, heavy):
             rows, warnings = plain(in_lane(server, lane, *late))
             assert isinstance(rows[0], int) and warnings == ["Timeout limit was reached"], lane
         assert plain(r3.execute_command(*late))["warning"] == ["Timeout limit was reached"]
+        profile = plain(r.execute_command("FT.PROFILE", "idx", "SEARCH", "QUERY", heavy, "NOCONTENT", "DIALECT", 2))[1]
+        assert ["Warning", "Timeout limit was reached"] in profile
         rows, warnings = r.execute_command(*late, "TIMEOUT", 0)
         assert rows == long_search(r, heavy, "TIMEOUT", 0) and warnings == []
     with config(r, on_timeout="fail"):

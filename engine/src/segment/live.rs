@@ -41,8 +41,9 @@ const LET_IN: Duration = Duration::from_micros(500);
 #[derive(Debug)]
 pub struct LiveSegment {
     terms: RwLock<Terms>,
-    /// Readers that want `terms` and do not have it.
-    knocking: AtomicU32,
+    /// Readers that want `terms` and do not have it. A hint, on which nothing depends: no scheduler need try its
+    /// interleavings.
+    knocking: std::sync::atomic::AtomicU32,
     chunks: Box<[OnceLock<Chunk>]>,
     len: AtomicU32,
     deaths: AtomicU32,
@@ -77,7 +78,7 @@ impl Default for LiveSegment {
     fn default() -> Self {
         Self {
             terms: RwLock::default(),
-            knocking: AtomicU32::new(0),
+            knocking: std::sync::atomic::AtomicU32::new(0),
             chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
             len: AtomicU32::new(0),
             deaths: AtomicU32::new(0),
