@@ -67,6 +67,9 @@ fn start() -> Result<(), String> {
         warm: settings::WARM_INTERPRETERS.count(),
         ..BootOptions::default()
     })?;
+    if !python::own_gil() {
+        redis::set_shared_gil();
+    }
     let gil = if python::own_gil() { "a GIL for each interpreter" } else { "one GIL for all interpreters" };
     redis::log(
         Level::Notice,

@@ -106,13 +106,14 @@ fn look(held: &Held<'_>) {
 
 fn submit(registration: &Arc<Registration>, db: i32) {
     let mut worker = Worker { registration: Arc::clone(registration), began: false };
+    redis::expect_loan();
     // The pool takes what clients wait for, until the server shuts down.
     redis::background_surely(Pools::Python, db, CancelToken::new(), move |lane| {
         worker.began = true;
         let registration = &worker.registration;
         let client = lane.client();
         let calls = Taking { registration, client: &client, db, until: Instant::now() + STAY };
-        let brisk = redis::brisk();
+        lane.door().set_brisk();
         queue::run_events(registration, lane, calls, false, None, |came| {
             match came {
                 Came::Ended(finished, chosen) => {
@@ -128,7 +129,7 @@ fn submit(registration: &Arc<Registration>, db: i32) {
             }
             true
         });
-        drop(brisk);
+        redis::end_loan();
         if client.answer(&Reply::error("ERR the execution was stopped before it began")) {
             registration.count_aborted(1, None);
         }

@@ -236,6 +236,10 @@ impl Host for RunHost {
         self.door.keep().map_err(|denied| denied.to_string())
     }
 
+    fn keep_lent(&self) -> bool {
+        self.door.keep_lent()
+    }
+
     fn leave_atomic(&self) {
         self.door.release();
     }

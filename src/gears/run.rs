@@ -27,6 +27,7 @@ pub struct ScriptRequest {
 
 /// Runs a script in `lane`, and what it created.
 pub fn run_script(request: ScriptRequest, lane: &mut Lane) -> Reply {
+    lane.door().set_brisk();
     COUNTERS.scripts.fetch_add(1, Ordering::Relaxed);
     let reply = script_reply(request, lane);
     // Looked at for the peak that RG.PYSTATS reports.

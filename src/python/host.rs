@@ -45,6 +45,11 @@ pub trait Host: Send + Sync {
     /// Takes the server's lock for the calling thread until [`Host::leave_atomic`].
     fn enter_atomic(&self) -> Result<(), String>;
 
+    /// Takes it for something short, until [`Host::leave_atomic`], if that can be done without any wait. Whether it was.
+    fn keep_lent(&self) -> bool {
+        false
+    }
+
     /// Gives back what [`Host::enter_atomic`] took.
     fn leave_atomic(&self);
 

@@ -135,6 +135,8 @@ pub(crate) struct Core {
     scope: Mutex<Option<Scope>>,
     gate: Mutex<Gate>,
     pending: Mutex<Vec<Discarded>>,
+    /// Whether a reaper has been told of them.
+    sweep_due: AtomicBool,
     limits: Mutex<Vec<Option<u64>>>,
     code: Mutex<Option<(Vec<u8>, Stored)>>,
     /// Whether its event loop has been started.
@@ -173,6 +175,7 @@ impl Core {
             scope: Mutex::new(None),
             gate: Mutex::new(Gate::default()),
             pending: Mutex::new(Vec::new()),
+            sweep_due: AtomicBool::new(false),
             limits: Mutex::new(Vec::new()),
             code: Mutex::new(None),
             has_loop: AtomicBool::new(false),
@@ -226,6 +229,16 @@ impl Core {
         let mut pending = lock(&self.pending);
         pending.push(object);
         pending.len() == 1
+    }
+
+    /// Whether a reaper is to be told of what was discarded; once until [`Core::sweep_comes`].
+    pub(crate) fn needs_sweep(&self) -> bool {
+        !self.sweep_due.swap(true, Ordering::AcqRel)
+    }
+
+    /// A reaper is about to release what was discarded.
+    pub(crate) fn sweep_comes(&self) {
+        self.sweep_due.store(false, Ordering::Release);
     }
 
     /// Whether references wait to be released.

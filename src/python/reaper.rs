@@ -87,7 +87,7 @@ pub(crate) fn end(core: Arc<Core>) {
 
 /// Sees to it that references which `core` discarded are released soon.
 pub(crate) fn sweep(core: &Arc<Core>) {
-    if let Some(reaper) = REAPER.get() {
+    if let Some(reaper) = REAPER.get().filter(|_| core.needs_sweep()) {
         reaper.postpone(SWEEP, Job::Sweep(core.clone()));
     }
 }
@@ -122,8 +122,12 @@ impl Reaper {
     }
 
     fn postpone(&self, pause: Duration, job: Job) {
-        lock(&self.later).push((Instant::now() + pause, job));
-        self.clock.notify_one();
+        let mut later = lock(&self.later);
+        later.push((Instant::now() + pause, job));
+        // Otherwise it looks soon by itself.
+        if later.len() == 1 {
+            self.clock.notify_one();
+        }
     }
 
     /// Hands out postponed jobs, and hires another reaper when all hang.
@@ -161,6 +165,7 @@ impl Reaper {
     fn perform(&self, job: Job) {
         match job {
             Job::Sweep(core) => {
+                core.sweep_comes();
                 if core.has_discarded() {
                     if let Some(_visit) = core.visit() {
                         bounded(&core, |attached| core.sweep(attached));

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -98,6 +98,14 @@ const PYTHON_STACK: usize = 32 << 20;
 /// Two, so that one index's long merge does not keep others waiting.
 const MAINTENANCE_THREADS: usize = 2;
 
+/// Whether all Python shares one GIL.
+static SHARED_GIL: AtomicBool = AtomicBool::new(false);
+
+/// All Python shares one GIL, so that its workers take turns. Told before any of them begins.
+pub fn set_shared_gil() {
+    SHARED_GIL.store(true, Ordering::Relaxed);
+}
+
 impl Pools {
     /// The pool; its threads start when it is first used.
     pub fn get(self) -> &'static Pool {
@@ -109,6 +117,9 @@ impl Pools {
                 Pool::new("il-long", settings::WORKERS.count(), WORKER_STACK)
             }
             Pools::Rows => Pool::new("il-rows", settings::WORKERS.count(), WORKER_STACK),
+            Pools::Python if SHARED_GIL.load(Ordering::Relaxed) => {
+                Pool::taking_turns("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK)
+            }
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
             Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.threads(), WORKER_STACK),
             Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),

@@ -9,13 +9,12 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-use once_cell::sync::Lazy;
-
+use super::loan::{self, Loan};
 use super::lock::{self, Context};
 use super::{Held, LockGuard};
 use crate::settings;
@@ -32,38 +31,10 @@ const LONG: Duration = Duration::from_millis(2);
 const SHARE: u32 = 10;
 /// ... at most. At least one piece of work is done.
 const LONGEST: Duration = Duration::from_millis(20);
-
-/// How long the main thread waits for the next piece of work while scripts are called one after the other.
-const BRISK_WAIT: Duration = Duration::from_micros(30);
-/// How long a worker then waits for the main thread without going to sleep.
-const BRISK_SPIN: Duration = Duration::from_micros(60);
-
-/// Whether the main thread is at the work of others.
-static SERVING: AtomicBool = AtomicBool::new(false);
-/// Workers that do many short pieces of work in a row.
-static BRISK: AtomicUsize = AtomicUsize::new(0);
-/// A worker does many short pieces of work in a row, until this is dropped: the main thread, which has the lock, does
-/// them at the end of each round, for as long as a slice may take.
-pub struct Brisk(());
-
-/// See [`Brisk`].
-pub fn brisk() -> Brisk {
-    BRISK.fetch_add(1, Ordering::AcqRel);
-    Brisk(())
-}
-
-impl Drop for Brisk {
-    fn drop(&mut self) {
-        BRISK.fetch_sub(1, Ordering::AcqRel);
-    }
-}
-
-/// Whether there are such workers. They and the main thread wait for each other without giving the processor up, which
-/// makes sense where each has one.
-fn is_brisk() -> bool {
-    static ALONE: Lazy<bool> = Lazy::new(|| thread::available_parallelism().is_ok_and(|count| count.get() == 1));
-    BRISK.load(Ordering::Acquire) > 0 && !*ALONE
-}
+/// How long a worker waits for a loan of the lock, ...
+const LOAN_WAIT: Duration = Duration::from_millis(5);
+/// ... and how often it looks whether the lock is free meanwhile.
+const LOOK_EVERY: Duration = Duration::from_micros(250);
 
 /// What the work is given: the proof, and when the lock was taken.
 type Work<'w> = dyn FnMut(&Held<'_>, Instant) + Send + 'w;
@@ -159,21 +130,20 @@ impl Drop for Posted {
     }
 }
 
-/// Runs `work` once under the lock, with database `db` chosen: on this thread, or on the main thread.
+/// Runs `work` once under the lock, with database `db` chosen: on this thread, or on the main thread. A `brisk` worker has
+/// many such pieces of work in a row.
 ///
 /// # Errors
 /// When this thread holds the lock already, or there is no such database; `work` was not run then.
-pub(super) fn run(db: i32, work: &mut Work<'_>) -> Result<(), String> {
+pub(super) fn run(db: i32, brisk: bool, work: &mut Work<'_>) -> Result<(), String> {
     if lock::held_here() {
         return Err("ERR this thread holds the server's lock already".to_owned());
     }
-    let posted = Posted::new(db, work);
-    if is_brisk() {
-        let until = Instant::now() + BRISK_SPIN;
-        while !posted.errand.is_done() && SERVING.load(Ordering::Acquire) && Instant::now() < until {
-            std::hint::spin_loop();
-        }
+    if brisk && run_brisk(db, work)? {
+        return Ok(());
     }
+    loan::end_loan();
+    let posted = Posted::new(db, work);
     let guard = LockGuard::take_unless(db, &|| posted.errand.is_done());
     if posted.take_back() {
         return guard.map(|guard| {
@@ -189,6 +159,28 @@ pub(super) fn run(db: i32, work: &mut Work<'_>) -> Result<(), String> {
     outcome.unwrap_or_else(|panic: Box<dyn Any + Send>| panic::resume_unwind(panic))
 }
 
+/// The same for a worker that has many such pieces of work: under a loan of the lock, for which it waits, or while the main
+/// thread polls. Whether it was run.
+fn run_brisk(db: i32, work: &mut Work<'_>) -> Result<bool, String> {
+    let mut loan = Loan::take(db);
+    let until = Instant::now() + LOAN_WAIT;
+    loop {
+        if let Some(loan) = loan {
+            work(&loan.held(), loan.taken());
+            return Ok(true);
+        }
+        loan::expect_loan();
+        if let Some(guard) = LockGuard::take_unless(db, &|| true)? {
+            work(&guard.held(), guard.taken());
+            return Ok(true);
+        }
+        if Instant::now() >= until {
+            return Ok(false);
+        }
+        loan = Loan::wait(db, LOOK_EVERY);
+    }
+}
+
 thread_local! {
     /// When the main thread's round began.
     static ROUND: Cell<Option<Instant>> = const { Cell::new(None) };
@@ -199,35 +191,28 @@ pub(super) fn round_begins() {
     ROUND.set(Some(Instant::now()));
 }
 
-/// A round ends: does what workers have waited for in vain. On the main thread, under the lock.
+/// A round ends: does what workers have waited for in vain, and lends the lock to those that have much to do. On the main
+/// thread, under the lock.
 pub(super) fn round_ends() {
-    let brisk = is_brisk();
     if COUNT.load(Ordering::Acquire) > 0 {
-        SERVING.store(brisk, Ordering::Release);
-        serve(brisk);
-        SERVING.store(false, Ordering::Release);
+        serve();
     }
+    loan::lend(Duration::from_micros(settings::SLICE_US.get().unsigned_abs()));
 }
 
-fn serve(brisk: bool) {
+fn serve() {
     let now = Instant::now();
     let round = ROUND.get().map_or(Duration::ZERO, |began| now - began);
-    let mut end = now + (round / SHARE).min(LONGEST);
+    let end = now + (round / SHARE).min(LONGEST);
     let mut patience = if round >= LONG { PATIENCE } else { DESPAIR };
     let mut quiet = now;
-    if brisk {
-        let slice = Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
-        (end, patience) = (end.max(now + slice), Duration::ZERO);
-    }
     loop {
         if let Some(errand) = next(patience) {
             do_it(&errand);
             // Its worker is likely to come back with the next piece at once.
-            patience = Duration::ZERO;
-            quiet = end.min(Instant::now() + if brisk { BRISK_WAIT } else { LINGER });
+            (patience, quiet) = (Duration::ZERO, end.min(Instant::now() + LINGER));
         }
-        let over = brisk && COUNT.load(Ordering::Acquire) == 0 && BRISK.load(Ordering::Acquire) == 0;
-        if over || Instant::now() >= quiet {
+        if Instant::now() >= quiet {
             return;
         }
         std::hint::spin_loop();

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use redis_module::raw;
 
+use super::loan::Loan;
 use super::priority::GivingWay;
 use super::{errand, lock, BlockedReply, Held, LockGuard};
 use crate::reply::Reply;
@@ -79,6 +80,7 @@ pub struct Door {
     db: i32,
     cancel: CancelToken,
     open: AtomicBool,
+    brisk: AtomicBool,
 }
 
 /// The inline lane: the thread that holds the lock, and its context.
@@ -137,21 +139,29 @@ pub struct Slice<'a> {
 }
 
 thread_local! {
-    /// The lock that this thread keeps over several slices, inside `atomic()`.
-    static KEPT: RefCell<Option<LockGuard>> = const { RefCell::new(None) };
+    /// The lock that this thread keeps over several slices.
+    static KEPT: RefCell<Option<Kept>> = const { RefCell::new(None) };
+}
+
+/// The lock that a thread keeps.
+enum Kept {
+    /// Inside `atomic()`.
+    Own(LockGuard),
+    /// For one question of a script, while the main thread lends it.
+    Lent(Loan),
 }
 
 impl Lane {
     /// The pooled lane, on database `db`.
     pub(super) fn pooled(db: i32, cancel: CancelToken, client: Client) -> Self {
-        let door = Door { inline: None, db, cancel, open: AtomicBool::new(true) };
+        let door = Door::new(None, db, cancel);
         Self { door: Arc::new(door), client, waits: Waits::Freely }
     }
 
     /// The inline lane, on the database of the context behind `held`, which outlives the lane.
     pub(super) fn inline(held: &Held<'_>, cancel: CancelToken, waits: Waits) -> Self {
         let inline = Inline { ctx: held.ctx(), thread: thread::current().id() };
-        let door = Door { inline: Some(inline), db: held.db(), cancel, open: AtomicBool::new(true) };
+        let door = Door::new(Some(inline), held.db(), cancel);
         Self { door: Arc::new(door), client: Client::default(), waits }
     }
 
@@ -184,7 +194,7 @@ impl Lane {
     /// Runs `work` in the same lane, for what is to be done although the job was told to stop.
     pub fn afterwards<R>(&self, work: impl FnOnce(&mut Lane) -> R) -> R {
         let inline = self.door.inline.as_ref().map(|inline| Inline { ctx: inline.ctx, thread: inline.thread });
-        let door = Door { inline, db: self.door.db, cancel: CancelToken::new(), open: AtomicBool::new(true) };
+        let door = Door::new(inline, self.door.db, CancelToken::new());
         work(&mut Lane { door: Arc::new(door), client: Client::default(), waits: Waits::Never })
     }
 
@@ -245,7 +255,19 @@ impl Drop for Lane {
 impl Door {
     /// A way in for what goes on after its job, on database `db`.
     pub fn apart(db: i32, cancel: CancelToken) -> Arc<Self> {
-        Arc::new(Self { inline: None, db, cancel, open: AtomicBool::new(true) })
+        let door = Self::new(None, db, cancel);
+        door.set_brisk();
+        Arc::new(door)
+    }
+
+    fn new(inline: Option<Inline>, db: i32, cancel: CancelToken) -> Self {
+        Self { inline, db, cancel, open: AtomicBool::new(true), brisk: AtomicBool::new(false) }
+    }
+
+    /// What comes through it is many short errands in a row, between which other work is done: the main thread may lend
+    /// its lock for them.
+    pub fn set_brisk(&self) {
+        self.brisk.store(true, Ordering::Relaxed);
     }
 
     /// Whether it is the inline lane's.
@@ -270,13 +292,20 @@ impl Door {
             return Ok(work(&Slice { held, end: None, cancel: &self.cancel }));
         }
         KEPT.with_borrow(|kept| {
-            if let Some(guard) = kept {
-                return Ok(work(&Slice { held: guard.held(), end: None, cancel: &self.cancel }));
+            match kept {
+                Some(Kept::Own(guard)) => {
+                    return Ok(work(&Slice { held: guard.held(), end: None, cancel: &self.cancel }));
+                }
+                Some(Kept::Lent(loan)) => {
+                    let end = Some(slice_end(loan.taken()));
+                    return Ok(work(&Slice { held: loan.held(), end, cancel: &self.cancel }));
+                }
+                None => {}
             }
             let guard = LockGuard::take(self.db).map_err(|_| Denied::NoLock)?;
             // While this thread waited, the reason to go on may have gone.
             self.check()?;
-            let end = guard.taken() + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
+            let end = slice_end(guard.taken());
             Ok(work(&Slice { held: guard.held(), end: Some(end), cancel: &self.cancel }))
         })
     }
@@ -292,12 +321,10 @@ impl Door {
         }
         self.check()?;
         let (mut work, mut result) = (Some(work), None);
-        errand::run(self.db, &mut |held, taken| {
+        errand::run(self.db, self.brisk.load(Ordering::Relaxed), &mut |held, taken| {
             // While it waited, the reason to go on may have gone.
             let checked = self.check();
-            let end = taken + Duration::from_micros(settings::SLICE_US.get().unsigned_abs());
-            let held = held.again();
-            let slice = Slice { held, end: Some(end), cancel: &self.cancel };
+            let slice = Slice { held: held.again(), end: Some(slice_end(taken)), cancel: &self.cancel };
             result = work.take().map(|work| checked.map(|()| work(&slice)));
         })
         .map_err(|_| Denied::NoLock)?;
@@ -313,9 +340,20 @@ impl Door {
         if self.inline.is_none() && !holds_kept() {
             let guard = LockGuard::take(self.db).map_err(|_| Denied::NoLock)?;
             self.check()?;
-            KEPT.set(Some(guard));
+            KEPT.set(Some(Kept::Own(guard)));
         }
         Ok(())
+    }
+
+    /// As [`Door::keep`], if the lock is lent just now, so that nothing waits: for something short. Whether it was taken.
+    pub fn keep_lent(&self) -> bool {
+        if !self.brisk.load(Ordering::Relaxed) || self.inline.is_some() || holds_kept() || self.check().is_err() {
+            return false;
+        }
+        let loan = Loan::take(self.db);
+        let lent = loan.is_some();
+        KEPT.set(loan.map(Kept::Lent));
+        lent
     }
 
     /// Gives up what [`Door::keep`] took on this thread, if anything. A job in the inline lane took nothing: what
@@ -343,6 +381,11 @@ impl Door {
         }
         self.cancel.check().map_err(Denied::Stopped)
     }
+}
+
+/// When a slice that began at `taken` is over.
+fn slice_end(taken: Instant) -> Instant {
+    taken + Duration::from_micros(settings::SLICE_US.get().unsigned_abs())
 }
 
 fn holds_kept() -> bool {

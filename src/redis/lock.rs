@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use once_cell::sync::OnceCell;
 use redis_module::raw;
 
-use super::{api, contend, Held};
+use super::{api, contend, loan, Held};
 use crate::sync::{Histogram, Turn, Turnstile};
 
 static TURNSTILE: Turnstile = Turnstile::new();
@@ -122,6 +122,7 @@ impl LockGuard {
     /// # Errors
     /// When this thread holds the lock already (it would wait for itself for ever), or there is no such database.
     pub fn take(db: i32) -> Result<Self, String> {
+        loan::end_loan();
         let guard = Self::take_unless(db, &|| false)?;
         guard.ok_or_else(|| "ERR the server's lock was not taken".to_owned())
     }
@@ -174,6 +175,11 @@ impl Drop for LockGuard {
 /// Whether this thread holds the lock: as a worker in a slice, or as the main thread in a callback.
 pub(super) fn held_here() -> bool {
     HOLDS.get()
+}
+
+/// Notes whether this thread holds the lock.
+pub(super) fn set_held_here(held: bool) {
+    HOLDS.set(held);
 }
 
 /// Marks the calling thread as holding the lock while `work` runs: the entry points use it.

@@ -25,6 +25,7 @@ mod keys;
 mod lane;
 mod large_aside;
 mod load;
+mod loan;
 mod lock;
 mod log;
 mod memory;
@@ -46,10 +47,10 @@ pub use blocked::BlockedReply;
 pub use call::{call, call_as_client, call_as_it_is, call_unless_write, Args, Protocol};
 pub use clients::{client_info, ClientInfo};
 pub use dispatch::{
-    at_once, background, background_surely, clients_waiting, go_on, to_the_end, Job, Outcome, Pools, Register, Wait,
+    at_once, background, background_surely, clients_waiting, go_on, set_shared_gil, to_the_end, Job, Outcome, Pools,
+    Register, Wait,
 };
 pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
-pub use errand::{brisk, Brisk};
 pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
 pub use filter::{filter_commands, CommandFilter, PassingCommand};
 pub use fork::AroundFork;
@@ -60,6 +61,7 @@ pub use keys::{check_rights, keys_of};
 pub use lane::{Client, Denied, Door, Lane, Slice};
 pub use large_aside::LargeAside;
 pub use load::{on_load, on_unload, Loader, ServerModule};
+pub use loan::{end_loan, expect_loan};
 pub use lock::{reset_stats, stats, LockGuard, LockStats};
 pub use log::{log, Level};
 

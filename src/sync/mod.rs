@@ -7,6 +7,7 @@
 mod cancel;
 mod histogram;
 mod pool;
+mod turns;
 mod turnstile;
 
 pub use cancel::{CancelToken, Stop};

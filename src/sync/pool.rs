@@ -5,13 +5,17 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use threadpool::ThreadPool;
 
+use super::turns::Turns;
+
 /// A pool of worker threads.
 pub struct Pool {
-    threads: Mutex<ThreadPool>,
+    threads: Arc<Mutex<ThreadPool>>,
+    /// Set where jobs take turns.
+    turns: Option<Arc<Turns>>,
     load: Arc<Load>,
     closed: AtomicBool,
 }
@@ -40,6 +44,10 @@ impl std::fmt::Display for Refused {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Pool {
     /// Starts `threads` threads called `name`, each with a stack of `stack` bytes.
     pub fn new(name: &str, threads: usize, stack: usize) -> Self {
@@ -48,12 +56,24 @@ impl Pool {
             .thread_name(name.to_owned())
             .thread_stack_size(stack)
             .build();
-        Self { threads: Mutex::new(threads), load: Arc::default(), closed: AtomicBool::new(false) }
+        let threads = Arc::new(Mutex::new(threads));
+        Self { threads, turns: None, load: Arc::default(), closed: AtomicBool::new(false) }
+    }
+
+    /// The same for jobs that can hardly run beside each other: they take turns until one lasts.
+    pub fn taking_turns(name: &str, threads: usize, stack: usize) -> Self {
+        let pool = Self::new(name, threads, stack);
+        let of = Arc::clone(&pool.threads);
+        let hire = move |turns: Arc<Turns>| lock(&of).execute(move || turns.work());
+        Self { turns: Some(Turns::new(threads.max(1), Box::new(hire))), ..pool }
     }
 
     /// Changes the number of threads; running jobs are not disturbed.
     pub fn resize(&self, threads: usize) {
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).set_num_threads(threads.max(1));
+        lock(&self.threads).set_num_threads(threads.max(1));
+        if let Some(turns) = &self.turns {
+            turns.resize(threads.max(1));
+        }
     }
 
     /// Queues a job unless `limit` jobs are waiting already.
@@ -69,13 +89,17 @@ impl Pool {
             load.queued.fetch_sub(1, Ordering::AcqRel);
             return Err(Refused::Full);
         }
-        self.threads.lock().unwrap_or_else(PoisonError::into_inner).execute(move || {
+        let job = move || {
             load.running.fetch_add(1, Ordering::AcqRel);
             load.queued.fetch_sub(1, Ordering::AcqRel);
             // The panic hook has logged it; the job's own drops have answered its client.
             let _ = panic::catch_unwind(AssertUnwindSafe(job));
             load.running.fetch_sub(1, Ordering::AcqRel);
-        });
+        };
+        match &self.turns {
+            Some(turns) => turns.push(Box::new(job)),
+            None => lock(&self.threads).execute(job),
+        }
         Ok(())
     }
 
@@ -99,6 +123,26 @@ impl Pool {
 mod tests {
     use super::*;
     use std::sync::mpsc;
+
+    #[test]
+    fn short_jobs_take_turns_and_long_ones_hold_nobody_up() {
+        let pool = Pool::taking_turns("test", 2, 1 << 20);
+        let (release, wait) = mpsc::channel::<()>();
+        let (answer, answered) = mpsc::channel();
+        pool.submit(100, move || wait.recv().expect("released")).expect("room");
+        for number in 0..50 {
+            let answer = answer.clone();
+            pool.submit(100, move || answer.send(number).expect("listening")).expect("room");
+        }
+        let order: Vec<i32> = (0..50).map(|_| answered.recv().expect("answers")).collect();
+        assert_eq!(order, (0..50).collect::<Vec<_>>(), "one worker beside the long job, in order");
+        release.send(()).expect("waiting");
+        while pool.running() > 0 {
+            std::thread::yield_now();
+        }
+        pool.submit(100, move || answer.send(50).expect("listening")).expect("room");
+        assert_eq!(answered.recv(), Ok(50));
+    }
 
     #[test]
     fn the_queue_is_bounded_and_a_panic_is_survived() {

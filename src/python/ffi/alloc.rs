@@ -340,11 +340,25 @@ pub(crate) fn install(allocator: Option<RawAllocator>, linked: bool) {
             free: Some(plain_free),
         }
     };
+    let mut chunks = ffi::PyObjectArenaAllocator { ctx: null_mut(), alloc: Some(chunk_alloc), free: Some(chunk_free) };
     // SAFETY: nothing has been allocated in these domains before initialisation; the functions live for ever.
     unsafe {
+        ffi::PyObject_SetArenaAllocator(&mut chunks);
         ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_MEM, &mut functions);
         ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut functions);
     }
+}
+
+/// What CPython otherwise asks the system for: the stack of Python frames that each thread state begins with, thousands of
+/// times a second here. Without an owner, since it is freed when no interpreter is current.
+extern "C" fn chunk_alloc(_: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: malloc of a positive size.
+    unsafe { (raw().malloc)(size) }
+}
+
+extern "C" fn chunk_free(_: *mut c_void, chunk: *mut c_void, _: usize) {
+    // SAFETY: from `chunk_alloc`.
+    unsafe { (raw().free)(chunk) }
 }
 
 extern "C" fn plain_malloc(_: *mut c_void, size: usize) -> *mut c_void {

@@ -130,9 +130,25 @@ impl<'a> Call<'a> {
     fn ask<R>(&self, work: impl FnOnce(&dyn Host) -> R) -> Result<R, Fault> {
         let run = self.run()?;
         run.may_ask()?;
+        let host = &*run.host;
         // Under the lock nothing waits, and giving the GIL away would mean to wait for it with the lock held.
-        let answer = if run.host.holds_lock() { work(&*run.host) } else { self.attached.detached(|| work(&*run.host)) };
-        Ok(answer)
+        if host.holds_lock() {
+            return Ok(work(host));
+        }
+        if host.keep_lent() {
+            let _lent = Lent(host);
+            return Ok(work(host));
+        }
+        Ok(self.attached.detached(|| work(host)))
+    }
+}
+
+/// What [`Host::keep_lent`] took, until this is dropped.
+struct Lent<'h>(&'h dyn Host);
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        self.0.leave_atomic();
     }
 }
 
