@@ -56,11 +56,13 @@ class ServerDied(Exception):
 class Server:
     """A server process with the module."""
 
-    def __init__(self, *module_args, config=(), module=None, environment=None):
+    def __init__(self, *module_args, config=(), module=None, environment=None, config_file=None):
         self.module_args = [str(word) for word in module_args]
         self.config = [str(word) for word in config]
         self.module = module or MODULE
         self.environment = environment or {}
+        #: A configuration file, which CONFIG REWRITE may change.
+        self.config_file = config_file
         self.port = free_port()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="interlock-"))
         self.process = None
@@ -73,11 +75,13 @@ class Server:
         """Starts the process and waits until it serves; raises ServerDied with the log otherwise."""
         if not os.path.exists(self.module):
             raise FileNotFoundError(f"{self.module} is not built: run `make build`")
-        command = [BINARY, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command = [BINARY, *([self.config_file] if self.config_file else []), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
         command += ["--logfile", "server.log", "--save", "", "--enable-debug-command", "yes"]
         command += ["--enable-module-command", "yes", "--maxclients", "2000"]
         command += ["--repl-diskless-sync-delay", "0", *self.config]
-        command += ["--loadmodule", self.module, *self.module_args]
+        # CONFIG REWRITE has written it down.
+        if not (self.config_file and "loadmodule" in self.config_file.read_text()):
+            command += ["--loadmodule", self.module, *self.module_args]
         with open(self.folder / "stderr", "ab") as errors:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors,

@@ -74,6 +74,70 @@ def test_keys_without_effect_cannot_be_set(r, key):
     assert r.execute_command("RG.CONFIGGET", key) == before
 
 
+PYTHON = {
+    "PythonAttemptTraceback": (1, "0", 0, "2"),
+    "PythonInstallReqMaxIdleTime": (30_000, "5000", 5000, "0"),
+    "PythonInstallationDir": (b"", "/tmp/a b", b"/tmp/a b", "a\nb"),
+    "RequirementsIndexUrl": (b"", "https://example.com/simple", b"https://example.com/simple", b"\x00"),
+    "RequirementsWheelDir": (b"", "/wheels", b"/wheels", "a\tb"),
+}
+
+
+@pytest.mark.parametrize("key", PYTHON)
+def test_python_keys(new_server, key):
+    client = new_server().client()
+    default, new, read, bad = PYTHON[key]
+    assert client.execute_command("RG.CONFIGGET", key) == [default]
+    assert value(client, f"configGet('{key}')") is None
+    assert client.execute_command("RG.CONFIGSET", key, new) == [b"OK - value was saved in extra config dictionary"]
+    (refused,) = client.execute_command("RG.CONFIGSET", key, bad)
+    assert str(plain(refused)).startswith(f"Failed setting config value for key '{key}' with value '")
+    assert client.execute_command("RG.CONFIGGET", key) == [read]
+    assert value(client, f"configGet('{key}')") == new
+    # Here the case matters: any other one is a key of the script's own.
+    assert client.execute_command("RG.CONFIGGET", key.lower())[0].args[0].startswith("(error) Unsupported")
+
+
+def test_load_arguments_of_redisgears_and_values_of_scripts(new_server):
+    words = ["MaxExecutionsPerRegistration", 7, "GEARS-CONFIG", "my_key", "mine", "gears-config", "PythonAttemptTraceback", 0]
+    client = new_server(*words).client()
+    wanted = ["MaxExecutionsPerRegistration", "my_key", "PythonAttemptTraceback"]
+    assert client.execute_command("RG.CONFIGGET", *wanted) == [7, b"mine", 0]
+    assert plain(client.config_get("search.max-executions-per-registration")) == {
+        "search.max-executions-per-registration": "7"}
+    assert value(client, "configGet('my_key')") == "mine"
+
+
+def test_bad_load_arguments(refused):
+    assert "bad GEARS-CONFIG: (error) Failed setting config value MaxExecutions" in refused("GEARS-CONFIG", "MaxExecutions", "x")
+
+
+def test_config_rewrite_keeps_them(new_server, tmp_path):
+    path = tmp_path / "server.conf"
+    path.write_text("# empty\n")
+    server = new_server(config_file=path)
+    client = server.client()
+    client.execute_command("RG.CONFIGSET", "maxexecutions", 55, "RequirementsWheelDir", "/a folder", "ProfileExecutions", 3)
+    client.config_set("search.requirements-index-url", "https://example.com")
+    assert client.execute_command("RG.CONFIGGET", "RequirementsIndexUrl") == [b"https://example.com"]
+    with pytest.raises(redis.ResponseError, match="expected a text without line breaks"):
+        client.config_set("search.requirements-index-url", "a\nb")
+    client.execute_command("CONFIG", "REWRITE")
+    server.restart(save=False)
+    client = server.client()
+    wanted = ["MaxExecutions", "RequirementsWheelDir", "ProfileExecutions", "RequirementsIndexUrl"]
+    assert client.execute_command("RG.CONFIGGET", *wanted) == [55, b"/a folder", 1, b"https://example.com"]
+    assert {name: text for name, text in plain(client.config_get("search.*")).items() if "requirements-" in name} == {
+        "search.requirements-wheel-dir": "/a folder", "search.requirements-index-url": "https://example.com"}
+
+
+def test_less_than_nothing_is_nothing(r):
+    for key, default in ("MaxExecutions", 1000), ("MaxExecutionsPerRegistration", 100):
+        assert r.execute_command("RG.CONFIGSET", key, -5) == [b"OK"]
+        assert r.execute_command("RG.CONFIGGET", key) == [0]
+        r.execute_command("RG.CONFIGSET", key, default)
+
+
 def test_binary_values(r):
     r.execute_command("RG.CONFIGSET", "binary_key", b"\x00\xff")
     assert r.execute_command("RG.CONFIGGET", "binary_key") == [b"\x00\xff"]

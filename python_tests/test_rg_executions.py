@@ -19,7 +19,7 @@ from gears import (
     wait_done,
     wait_freed,
 )
-from helpers import as_map, in_background, plain, wait_until
+from helpers import as_map, fill, in_background, plain, wait_until
 
 ENDLESS = script(records="iter(int, 1)", steps=".filter(lambda r: False)")
 MISSING = "0" * 40 + "-99999999"
@@ -113,6 +113,54 @@ def test_the_steps_are_listed_last_first(r, done):
     for step in steps:
         assert list(step) == ["type", "duration", "name", "arg"] and step["duration"] >= 0
     assert "<lambda>" in steps[-1]["name"] + steps[-1]["arg"]
+
+
+def ended(client, source):
+    """What is shown of an execution that has ended."""
+    execution = background(client, source)
+    wait_done(client, execution)
+    plan = one(client, execution)[1]
+    client.execute_command("RG.DROPEXECUTION", execution)
+    return plan
+
+
+@pytest.mark.parametrize("pause", ["time.sleep(0.03)", "await asyncio.sleep(0)\n    time.sleep(0.03)"], ids=["plain", "async"])
+def test_durations(r, pause):
+    source = f"""
+import asyncio, time
+def read():
+    for number in range(3):
+        time.sleep(0.02)
+        yield number
+{"async " if "await" in pause else ""}def slow(x):
+    {pause}
+    return x
+def add(a, x):
+    time.sleep(0.01)
+    return x
+GB('PythonReader').filter(lambda x: True).map(slow).accumulate(add).run(read)
+"""
+    plan = {}
+    for profiled in (0, 1):
+        with gears_config(r, "ProfileExecutions", profiled):
+            plan = ended(r, source)
+            # Coroutines run beside the reader.
+            assert plan["total_duration"] >= 3 * (20 + 10 + (0 if 'await' in pause else 30)), plan
+            durations = {step["type"] + str(at): step["duration"] for at, step in enumerate(map(as_map, plan["steps"]))}
+            if not profiled:
+                assert set(durations.values()) == {0}
+    assert list(durations) == ["collect0", "map1", "accumulate2", "map3", "filter4"]
+    assert plan["read_duration"] >= 3 * 20 and durations["accumulate2"] >= 3 * 10
+    # The call of a coroutine only makes it.
+    assert (durations["map3"] >= 3 * 30) == ("await" not in pause)
+    assert durations["collect0"] == 0 and durations["filter4"] < 30
+    assert sum(durations.values()) + plan["read_duration"] <= plan["total_duration"] + 5
+
+
+def test_reading_keys_takes_time(r):
+    fill(r, 20_000)
+    plan = ended(r, "GB().count().run()")
+    assert 0 < plan["read_duration"] <= plan["total_duration"]
 
 
 def test_get_execution_while_it_runs(r, endless):

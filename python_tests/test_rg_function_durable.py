@@ -85,7 +85,7 @@ def test_aof_of_a_killed_server(new_server, preamble, rewritten):
         rewrite(client)
         if preamble == "no":
             # What is told once more is appended by the server's next round.
-            wait_until(lambda: b"RG._SESSION" in b"".join(
+            wait_until(lambda: b"RG._SESSION2" in b"".join(
                 path.read_bytes() for path in (server.folder / "appendonlydir").glob("*.incr.aof")))
     server.kill()
     server.start()

@@ -362,6 +362,10 @@ GB('StreamReader').foreach(check).register('s', trimStream=False)
 
 
 def check_rest(client):
+    wait_until(lambda: ids(client), what="the registration is back")
+    # What it was paused for is over, but it was not told so.
+    assert stats(client)["status"] == "PAUSED"
+    assert client.execute_command("RG.UNPAUSEREGISTRATIONS", *ids(client)) == b"OK"
     wait_until(lambda: client.hlen("seen") == 20, 20, what="the rest is read after the restart")
     assert set(client.hvals("seen")) == {b"1"}, "an acknowledged entry was read again"
     add(client, "s", 21)
@@ -422,6 +426,62 @@ def test_replica_and_failover(new_server):
     primary.kill()
     c.replicaof("NO", "ONE")
     check_rest(c)
+
+
+FAILS = "GB('StreamReader').foreach(lambda x: 1 / 0).register('s', onFailedPolicy='abort')"
+
+
+def test_what_was_aborted_or_paused_stays_so_until_it_is_told_to_go_on(new_server):
+    server = new_server(config=["--appendonly", "yes", "--appendfsync", "always"])
+    client = server.client()
+    register(client, FAILS)
+    aborted, paused = register(client, COUNT)
+    add(client, "s", 1)
+    wait_until(lambda: stats(client, aborted)["status"] == "ABORTED" and client.hlen("seen") == 1)
+    client.execute_command("RG.PAUSEREGISTRATIONS", paused)
+    add(client, "s", 2)
+    for restart in (lambda: (server.kill(), server.start()), lambda: server.restart(save=False)):
+        restart()
+        client = server.client()
+        wait_until(lambda: len(ids(client)) == 2)
+        assert (stats(client, aborted)["status"], stats(client, paused)["status"]) == ("ABORTED", "PAUSED")
+        add(client, "s", f"{int(client.xlen('s')) + 1}")
+        assert stats(client, aborted)["numTriggered"] == stats(client, paused)["numTriggered"] == 0
+    client.execute_command("RG.UNPAUSEREGISTRATIONS", paused)
+    wait_until(lambda: client.hlen("seen") == 4)
+    server.kill()
+    server.start()
+    client = server.client()
+    wait_until(lambda: len(ids(client)) == 2)
+    assert (stats(client, aborted)["status"], stats(client, paused)["status"]) == ("ABORTED", "OK")
+
+
+def test_a_replica_knows_what_is_paused(new_server):
+    primary, replica = new_server(), new_server()
+    p, c = primary.client(), replica.client()
+    (early,) = register(p, COUNT)
+    p.execute_command("RG.PAUSEREGISTRATIONS", early)
+    c.replicaof("127.0.0.1", primary.port)
+    wait_until(lambda: c.info("replication").get("master_link_status") == "up", 30)
+    wait_until(lambda: ids(c) == [early])
+    assert stats(c)["status"] == "PAUSED"
+    p.execute_command("RG.UNPAUSEREGISTRATIONS", early)
+    wait_until(lambda: stats(c)["status"] == "OK")
+    register(p, FAILS)
+    late = ids(p)[1]
+    p.execute_command("MULTI")
+    add(p, "s", 1)
+    p.execute_command("RG.PAUSEREGISTRATIONS", early)
+    p.execute_command("EXEC")
+    wait_until(lambda: len(ids(c)) == 2 and stats(c, early)["status"] == "PAUSED" and stats(c, late)["status"] == "ABORTED")
+    with pytest.raises(redis.ReadOnlyError):
+        c.execute_command("RG.UNPAUSEREGISTRATIONS", early)
+    primary.kill()
+    c.replicaof("NO", "ONE")
+    c.xadd("s", {"n": 2})
+    assert (stats(c, early)["status"], stats(c, late)["status"]) == ("PAUSED", "ABORTED")
+    assert c.execute_command("RG.UNPAUSEREGISTRATIONS", early) == b"OK"
+    wait_until(lambda: c.hlen("seen") == 2)
 
 
 def test_a_kill_in_the_middle_loses_nothing(new_server):

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use redis_module::raw;
 
-use crate::commands::{self, figures};
+use crate::commands;
 use crate::config;
 use crate::python::{self, BootOptions, RawAllocator};
-use crate::redis::{self, InfoSection, Level, ServerModule};
+use crate::redis::{self, Level, ServerModule};
 use crate::settings;
 
 /// `search`, because clients (redis-py, redisvl, RedisInsight) look for a module of that name; the
@@ -21,7 +21,7 @@ static MODULE: ServerModule = ServerModule {
     arguments: config::read_arguments,
     settings: &settings::ALL,
     changed: config::changed,
-    info: sections,
+    info: &commands::SECTIONS,
     commands: commands::register,
     start,
     shutdown,
@@ -45,10 +45,6 @@ pub(crate) unsafe extern "C" fn RedisModule_OnLoad(
 #[no_mangle]
 pub(crate) extern "C" fn RedisModule_OnUnload(_ctx: *mut raw::RedisModuleCtx) -> c_int {
     redis::on_unload()
-}
-
-fn sections() -> Vec<InfoSection> {
-    vec![InfoSection { name: "interlock", fields: figures::figures() }]
 }
 
 /// Starts Python, and what needs it.

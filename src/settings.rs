@@ -5,7 +5,7 @@
 
 use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 use std::time::Duration;
 
@@ -25,6 +25,8 @@ pub enum Kind {
     Memory,
     /// One of these words; the value is the word's place.
     Word(&'static [&'static str]),
+    /// Any text without line breaks; empty unless it is set.
+    Text,
 }
 
 /// One option.
@@ -39,11 +41,12 @@ pub struct Setting {
     /// Whether `CONFIG SET` may change it while the server runs.
     pub live: bool,
     value: AtomicI64,
+    words: Mutex<String>,
 }
 
 impl Setting {
     const fn new(name: &'static str, kind: Kind, default: i64, live: bool) -> Self {
-        Self { name, kind, default, live, value: AtomicI64::new(default) }
+        Self { name, kind, default, live, value: AtomicI64::new(default), words: Mutex::new(String::new()) }
     }
 
     /// The current value; for words, the place of the word.
@@ -81,16 +84,35 @@ impl Setting {
         self.value.store(value, Ordering::Relaxed);
     }
 
+    /// The current value of a `Text`, unless that is empty.
+    pub fn words(&self) -> Option<String> {
+        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
+        (!words.is_empty()).then(|| words.clone())
+    }
+
+    /// Sets the value of a `Text`.
+    ///
+    /// # Errors
+    /// What was expected, in words.
+    pub fn set_words(&self, text: &str) -> Result<(), &'static str> {
+        if text.contains(char::is_control) {
+            return Err("a text without line breaks and other control characters");
+        }
+        text.clone_into(&mut self.words.lock().unwrap_or_else(PoisonError::into_inner));
+        Ok(())
+    }
+
     /// The current value as `CONFIG GET` shows it.
     pub fn text(&self) -> String {
         match self.kind {
             Kind::Bool => if self.is_on() { "yes" } else { "no" }.to_owned(),
             Kind::Word(words) => words.get(self.count()).copied().unwrap_or("").to_owned(),
             Kind::Number { .. } | Kind::Memory => self.get().to_string(),
+            Kind::Text => self.words().unwrap_or_default(),
         }
     }
 
-    /// Reads a value from text.
+    /// Reads a value from text; one of a `Text` is for [`Setting::set_words`].
     ///
     /// # Errors
     /// What was expected, in words.
@@ -112,6 +134,7 @@ impl Setting {
                 .position(|word| word.eq_ignore_ascii_case(text))
                 .map(|place| place as i64)
                 .ok_or_else(|| format!("one of {}", words.join(", "))),
+            Kind::Text => Err("a text".to_owned()),
         }
     }
 }
@@ -165,6 +188,25 @@ pub static PYTHON_PRELOAD_DATETIME: Setting = Setting::new("python-preload-datet
 pub static EVENT_QUEUE_BYTES: Setting = Setting::new("event-queue-bytes", Kind::Memory, 64 << 20, true);
 /// `script-cache-memory`: bytes that Python scripts kept with `RG.PYLOAD` may take.
 pub static SCRIPT_CACHE_MEMORY: Setting = Setting::new("script-cache-memory", Kind::Memory, 64 << 20, true);
+/// `max-executions`: executions that are kept by id; 0 for no limit.
+pub static MAX_EXECUTIONS: Setting =
+    Setting::new("max-executions", Kind::Number { min: 0, max: i64::MAX }, 1_000, true);
+/// `max-executions-per-registration`: executions that have ended and are kept for each registration.
+pub static MAX_EXECUTIONS_PER_REGISTRATION: Setting =
+    Setting::new("max-executions-per-registration", Kind::Number { min: 0, max: i64::MAX }, 100, true);
+/// `profile-executions`: whether executions add to the profile of their script.
+pub static PROFILE_EXECUTIONS: Setting = Setting::new("profile-executions", Kind::Bool, 0, true);
+/// `python-attempt-traceback`: whether error texts carry a traceback.
+pub static PYTHON_ATTEMPT_TRACEBACK: Setting = Setting::new("python-attempt-traceback", Kind::Bool, 1, true);
+/// `python-install-req-max-idle-time`: milliseconds that pip waits for an index that does not answer.
+pub static PYTHON_INSTALL_REQ_MAX_IDLE_TIME: Setting =
+    Setting::new("python-install-req-max-idle-time", Kind::Number { min: 1, max: 86_400_000 }, 30_000, true);
+/// `python-installation-dir`: where the folders of packages are made.
+pub static PYTHON_INSTALLATION_DIR: Setting = Setting::new("python-installation-dir", Kind::Text, 0, true);
+/// `requirements-index-url`: an index in the place of pip's.
+pub static REQUIREMENTS_INDEX_URL: Setting = Setting::new("requirements-index-url", Kind::Text, 0, true);
+/// `requirements-wheel-dir`: a folder of wheels in the place of any index.
+pub static REQUIREMENTS_WHEEL_DIR: Setting = Setting::new("requirements-wheel-dir", Kind::Text, 0, true);
 /// `pin-scripts`: keep Lua scripts that pass, and turn `EVALSHA` of a known one into `EVAL`.
 pub static PIN_SCRIPTS: Setting = Setting::new("pin-scripts", Kind::Bool, 0, true);
 /// `pin-scripts-memory`: bytes that kept scripts may take.
@@ -199,7 +241,7 @@ pub static LONG_COST: Setting = Setting::new("long-cost", Kind::Number { min: 1,
 pub static DEFAULT_DIALECT: Setting = Setting::new("default-dialect", Kind::Number { min: 1, max: 4 }, 1, true);
 
 /// All options, in the order in which they are documented.
-pub static ALL: [&Setting; 29] = [
+pub static ALL: [&Setting; 37] = [
     &SAFEMODE,
     &WORKERS,
     &QUEUE_LIMIT,
@@ -215,6 +257,14 @@ pub static ALL: [&Setting; 29] = [
     &PYTHON_PRELOAD_DATETIME,
     &EVENT_QUEUE_BYTES,
     &SCRIPT_CACHE_MEMORY,
+    &MAX_EXECUTIONS,
+    &MAX_EXECUTIONS_PER_REGISTRATION,
+    &PROFILE_EXECUTIONS,
+    &PYTHON_ATTEMPT_TRACEBACK,
+    &PYTHON_INSTALL_REQ_MAX_IDLE_TIME,
+    &PYTHON_INSTALLATION_DIR,
+    &REQUIREMENTS_INDEX_URL,
+    &REQUIREMENTS_WHEEL_DIR,
     &PIN_SCRIPTS,
     &PIN_SCRIPTS_MEMORY,
     &INDEX_THREADS,
@@ -231,9 +281,11 @@ pub static ALL: [&Setting; 29] = [
     &LONG_COST,
 ];
 
-/// The option of this name, in any case.
+/// The option of this name, in any case, with or without its dashes: so RedisGears' names for them are known too.
 pub fn find(name: &str) -> Option<&'static Setting> {
-    ALL.iter().copied().find(|setting| setting.name.eq_ignore_ascii_case(name))
+    let plain = |name: &str| name.replace('-', "").to_ascii_lowercase();
+    let wanted = plain(name);
+    ALL.iter().copied().find(|setting| plain(setting.name) == wanted)
 }
 
 #[cfg(test)]
@@ -257,5 +309,7 @@ mod tests {
         assert_eq!(ISOLATION.parse("process"), Err("one of subinterpreter, shared".to_owned()));
         assert_eq!(SAFEMODE.parse("maybe"), Err("yes or no".to_owned()));
         assert!(find("Slice-US").is_some());
+        assert_eq!(find("MaxExecutionsPerRegistration").map(|one| one.name), Some("max-executions-per-registration"));
+        assert!(find("maxexecution").is_none());
     }
 }

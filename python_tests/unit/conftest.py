@@ -113,7 +113,7 @@ class Gears:
 
     def run(self, builder, *args, convertToStr=False, **kwargs):
         builder.run(*args, convertToStr=convertToStr, **kwargs)
-        return self.pipeline.run_plan(self.native.executions[-1][0])
+        return self.pipeline.run_plan(self.native.executions[-1][0])[:2]
 
     def over(self, records):
         """A builder whose PythonReader yields these records."""

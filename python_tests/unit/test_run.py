@@ -78,7 +78,7 @@ def test_what_the_native_side_is_told_of_a_registration(gears):
 def test_a_registration_s_plan_runs_over_the_records_of_an_event(gears):
     gears.GB("CommandReader").map(lambda words: len(words)).register(trigger="t", convertToStr=False)
     plan = gears.native.registrations[-1][0]
-    assert gears.pipeline.run_plan(plan, [["t", "a"], ["t"]]) == ([2, 1], [])
+    assert gears.pipeline.run_plan(plan, [["t", "a"], ["t"]])[:2] == ([2, 1], [])
 
 
 def test_the_command_reader_cannot_run(gears):

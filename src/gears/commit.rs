@@ -104,11 +104,12 @@ pub(super) fn restored(
     plans: Vec<Plan>,
     timed: Vec<Plan>,
 ) -> Vec<Arc<Registration>> {
-    let wanted = durable::wanted(held, page);
+    let now = durable::wanted(held, page);
     // A client may have been faster, with a newer script of this session.
-    if wanted.is_empty() && session.replaces().is_some_and(|newer| newer.origin != page.origin) {
+    if now.is_none() && session.replaces().is_some_and(|newer| newer.origin != page.origin) {
         return Vec::new();
     }
+    let wanted = now.as_ref().map(|now| now.ids.clone()).unwrap_or_default();
     // A transaction that could not wait may have been faster.
     let there = registrations().all();
     let in_force = wanted.values().all(|id| there.iter().any(|one| one.id == *id && page.has(one)));
@@ -132,6 +133,8 @@ pub(super) fn restored(
     timers::restored(held, session, old.as_deref(), timed);
     let mut gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
     gone.extend(registrations().all().into_iter().filter(|one| new.iter().any(|new| new.id == one.id)));
+    let halted = |one: &Registration| now.as_ref()?.halted.get(&(one.ordinal as u64)).copied();
+    new.iter().for_each(|one| streams::resume_as(one, halted(one)));
     registrations().change(held, &gone, &new);
     streams::begin(held, &new);
     new

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::registrations::registrations;
-use super::{commit, run, Origin, Registration, Session};
+use super::{commit, run, streams, Origin, Registration, Session, StreamStatus};
 use crate::persistence::bytes::{Reader, Writer};
 use crate::python::Isolation;
 use crate::redis::{self, replicate, Aside, Held, Lane, Level, Pools, ServerEvent};
@@ -28,6 +28,8 @@ pub(super) struct Page {
     pub(super) ids: BTreeMap<u64, String>,
     /// The consumer groups of those that read streams.
     pub(super) groups: BTreeMap<u64, String>,
+    /// Those that read nothing until somebody lets them go on.
+    pub(super) halted: BTreeMap<u64, StreamStatus>,
 }
 
 /// By the session's id.
@@ -53,8 +55,12 @@ fn current(held: &Held<'_>) -> MutexGuard<'static, Book> {
     lock(if held.is_loading() { &LOADING } else { &BOOK })
 }
 
-/// The name of the command by which replicas and the AOF learn of a session.
-const SESSION: &CStr = c"RG._SESSION";
+/// The version of pages: 2 has `halted`.
+pub(super) const PAGE_VERSION: i32 = 2;
+
+/// The name of the command by which replicas and the AOF learn of a session. It has the version of the page, so that a module
+/// that can't read it does not know the command: the server then refuses the file.
+const SESSION: &CStr = c"RG._SESSION2";
 
 /// Scripts that are being restored now, so that something may be missing that will be there soon.
 pub(super) struct Underway(u64);
@@ -83,6 +89,7 @@ pub(super) fn committed(held: &Held<'_>, session: &Session, new: &[Arc<Registrat
         origin: session.origin.clone(),
         ids,
         groups: grouped.map(|one| (one.ordinal as u64, one.group.clone())).collect(),
+        halted: BTreeMap::new(),
     };
     let bytes = page.write(Writer::default()).finish();
     turn(&mut current(held), old, page);
@@ -112,13 +119,31 @@ pub(super) fn struck_out(held: &Held<'_>, id: &str) -> bool {
     true
 }
 
+/// A registration of streams has stopped, or goes on.
+pub(super) fn turned(held: &Held<'_>, registration: &Registration) {
+    if held.is_replica() {
+        return;
+    }
+    let mut book = current(held);
+    let Some(page) = book.get_mut(&registration.session.id).filter(|page| page.has(registration)) else { return };
+    let ordinal = registration.ordinal as u64;
+    let status = registration.stream_status();
+    let before = match status {
+        StreamStatus::Paused | StreamStatus::Aborted => page.halted.insert(ordinal, status),
+        StreamStatus::Ok | StreamStatus::WaitingForRetry => page.halted.remove(&ordinal),
+    };
+    if before != page.halted.get(&ordinal).copied() {
+        replicate(held, SESSION, &[b"", &page.write(Writer::default()).finish()]);
+    }
+}
+
 /// A primary, or the AOF, has told of a session.
 ///
 /// # Errors
 /// When the bytes are not ours.
-pub fn learn(held: &Held<'_>, old: &[u8], bytes: &[u8]) -> Result<(), String> {
+pub fn learn(held: &Held<'_>, old: &[u8], bytes: &[u8], version: i32) -> Result<(), String> {
     let mut reader = Reader::new(bytes);
-    let page = Page::read(&mut reader).filter(|_| reader.at_end());
+    let page = Page::read(&mut reader, version).filter(|_| reader.at_end());
     let page = page.ok_or("ERR this is not a session as this version writes it")?;
     page.ids.values().for_each(|id| registrations().known_id(id));
     turn(&mut current(held), &String::from_utf8_lossy(old), page);
@@ -150,7 +175,9 @@ fn reconcile(held: &Held<'_>) {
         commit::drop_unknown(held, &registration);
     }
     for page in book.into_values() {
-        if kept.iter().filter(|one| page.has(one)).count() < page.ids.len() {
+        let mine = || kept.iter().filter(|one| page.has(one));
+        mine().for_each(|one| streams::resume_as(one, page.halted.get(&(one.ordinal as u64)).copied()));
+        if mine().count() < page.ids.len() {
             restore(page);
         }
     }
@@ -212,11 +239,10 @@ pub(super) fn remake(_held: &Held<'_>, page: &Page) {
     }
 }
 
-/// Which registrations of a page are still wanted: the book may have changed while its script ran.
-pub(super) fn wanted(_held: &Held<'_>, page: &Page) -> BTreeMap<u64, String> {
+/// A page as it is now, if anything of it is still wanted: the book may have changed while its script ran.
+pub(super) fn wanted(_held: &Held<'_>, page: &Page) -> Option<Page> {
     let book = lock(&BOOK);
-    let now = book.get(&page.session).filter(|now| now.origin == page.origin);
-    now.map(|now| now.ids.clone()).unwrap_or_default()
+    book.get(&page.session).filter(|now| now.origin == page.origin).cloned()
 }
 
 /// Tells of all sessions once more, for a file that is being rewritten as commands.
@@ -230,7 +256,7 @@ pub(crate) struct Sessions;
 
 impl Aside for Sessions {
     const NAME: &'static CStr = c"il-gears1";
-    const VERSION: i32 = 1;
+    const VERSION: i32 = PAGE_VERSION;
 
     fn save() -> Vec<u8> {
         let book = lock(&BOOK);
@@ -241,19 +267,19 @@ impl Aside for Sessions {
         book.values().fold(writer, |writer, page| page.write(writer)).finish()
     }
 
-    fn load(bytes: &[u8], _version: i32) -> bool {
+    fn load(bytes: &[u8], version: i32) -> bool {
         let mut reader = Reader::new(bytes);
-        let Some(book) = read_book(&mut reader).filter(|_| reader.at_end()) else { return false };
+        let Some(book) = read_book(&mut reader, version).filter(|_| reader.at_end()) else { return false };
         book.values().flat_map(|page| page.ids.values()).for_each(|id| registrations().known_id(id));
         *lock(&LOADING) = book;
         true
     }
 }
 
-fn read_book(reader: &mut Reader<'_>) -> Option<Book> {
+fn read_book(reader: &mut Reader<'_>, version: i32) -> Option<Book> {
     let mut book = Book::new();
     for _ in 0..reader.number()? {
-        let page = Page::read(reader)?;
+        let page = Page::read(reader, version)?;
         book.insert(page.session.clone(), page);
     }
     Some(book)
@@ -269,7 +295,7 @@ impl Page {
     /// A script without registrations.
     pub(super) fn bare(session: &str, description: Option<String>, origin: &Origin) -> Self {
         let (ids, groups) = (BTreeMap::new(), BTreeMap::new());
-        Self { session: session.to_owned(), description, origin: origin.clone(), ids, groups }
+        Self { session: session.to_owned(), description, origin: origin.clone(), ids, groups, halted: BTreeMap::new() }
     }
 
     /// Whether both are of the same session with the same script.
@@ -291,10 +317,13 @@ impl Page {
             let writer = writer.number(names.len() as u64);
             names.iter().fold(writer, |writer, (ordinal, name)| writer.number(*ordinal).string(name.as_bytes()))
         };
-        names(names(writer, &self.ids), &self.groups)
+        let writer = names(names(writer, &self.ids), &self.groups).number(self.halted.len() as u64);
+        self.halted.iter().fold(writer, |writer, (ordinal, status)| {
+            writer.number(*ordinal).number(u64::from(*status == StreamStatus::Aborted))
+        })
     }
 
-    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>, version: i32) -> Option<Self> {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
         let session = text(reader.string()?)?;
         let described = reader.number()? != 0;
@@ -314,8 +343,13 @@ impl Page {
             Some(names)
         };
         let (ids, groups) = (names()?, names()?);
+        let mut halted = BTreeMap::new();
+        for _ in 0..if version < 2 { 0 } else { reader.number()? } {
+            let ordinal = reader.number()?;
+            halted.insert(ordinal, if reader.number()? != 0 { StreamStatus::Aborted } else { StreamStatus::Paused });
+        }
         let origin = Origin { source, requirements, isolation, by_script, max_memory, limit };
-        Some(Self { session, description: described.then_some(description), origin, ids, groups })
+        Some(Self { session, description: described.then_some(description), origin, ids, groups, halted })
     }
 }
 
@@ -338,11 +372,17 @@ mod tests {
             },
             ids: BTreeMap::from([(0, "a-1".to_owned()), (7, "a-2".to_owned())]),
             groups: BTreeMap::from([(7, "g".to_owned())]),
+            halted: BTreeMap::from([(0, StreamStatus::Paused), (7, StreamStatus::Aborted)]),
         };
         let bytes = page.write(Writer::default()).finish();
-        assert_eq!(Page::read(&mut Reader::new(&bytes)), Some(page));
+        assert_eq!(Page::read(&mut Reader::new(&bytes), PAGE_VERSION).as_ref(), Some(&page));
         for length in 0..bytes.len() {
-            assert_eq!(Page::read(&mut Reader::new(&bytes[..length])), None, "{length}");
+            assert_eq!(Page::read(&mut Reader::new(&bytes[..length]), PAGE_VERSION), None, "{length}");
         }
+        // The first version ended before what is halted: a count and two pairs of numbers.
+        let first = &bytes[..bytes.len() - 5 * 8];
+        let mut reader = Reader::new(first);
+        assert_eq!(Page::read(&mut reader, 1), Some(Page { halted: BTreeMap::new(), ..page }));
+        assert!(reader.at_end());
     }
 }

@@ -8,10 +8,9 @@ use std::sync::Arc;
 use super::queue::{self, Event};
 use super::registration::{KeyTrigger, Mode, Registration};
 use super::registrations::registrations;
-use super::{linked, Trigger};
-use crate::redis::{after_notification, at_once, read_value, Held, KeyEvent, KeyWatcher};
+use super::{linked, moment, Trigger};
+use crate::redis::{read_value, Held, KeyEvent, KeyWatcher};
 use crate::reply::Reply;
-use crate::sync::CancelToken;
 
 /// What the server is to tell us.
 pub(super) const WATCHER: KeyWatcher = KeyWatcher { wanted: || registrations().any_keys(), changed, misses: true };
@@ -21,7 +20,8 @@ fn changed(held: &Held<'_>, event: &KeyEvent<'_>) {
     let mut concerned = all.iter().filter_map(|registration| match &registration.trigger {
         Trigger::Keys(trigger) if trigger.wants_key(event.key) && trigger.wants_event(event.name) => {
             let of_command = trigger.commands.as_ref().is_none_or(|commands| linked::is_running(commands));
-            of_command.then_some((registration, trigger))
+            let own = registration.mode == Mode::Sync && moment::is_caused_by(registration);
+            (of_command && !own).then_some((registration, trigger))
         }
         _ => None,
     });
@@ -70,16 +70,5 @@ fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
         return queue::push(held, registration, event);
     }
     registration.count_event();
-    let registration = Arc::clone(registration);
-    after_notification(held, move |held| {
-        let cancel = CancelToken::new();
-        cancel.set_limit(registration.inline_limit());
-        // In the event's database, whichever the server has chosen by now.
-        let ran = held.in_db(event.db, || {
-            at_once(held, cancel, |lane| queue::run_one(&registration, lane, event.records, true, None));
-        });
-        if ran.is_err() {
-            registration.count_aborted(1, None);
-        }
-    });
+    moment::after_event(held, moment::callback(registration, event));
 }

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use once_cell::sync::Lazy;
 
-use super::config;
 use crate::python::host::PlanInfo;
+use crate::python::PlanOutcome;
 use crate::redis::{node_id, BlockedReply};
 use crate::reply::Reply;
+use crate::settings;
 use crate::sync::{CancelToken, Stop};
 
 /// The state of an execution, by the names that clients know.
@@ -54,6 +55,15 @@ pub struct Finished {
     pub total: Duration,
     /// How much of that its reader took.
     pub read: Duration,
+    /// How much each step's function took, first step first; nothing unless `ProfileExecutions` is on.
+    pub steps: Vec<Duration>,
+}
+
+impl From<PlanOutcome> for Finished {
+    fn from(outcome: PlanOutcome) -> Self {
+        let PlanOutcome { results, errors, read, steps } = outcome;
+        Self { results, errors, total: Duration::ZERO, read, steps }
+    }
 }
 
 impl Finished {
@@ -201,7 +211,7 @@ impl Executions {
             let mut table = self.table();
             table.by_id.insert(execution.id.clone(), Arc::clone(&execution));
             table.order.push_back(execution.id.clone());
-            let most = usize::try_from(config::MAX_EXECUTIONS.load(Ordering::Relaxed)).unwrap_or(0);
+            let most = settings::MAX_EXECUTIONS.count();
             while most > 0 && table.by_id.len() > most {
                 let Some(oldest) = table.order.pop_front() else {
                     break;
@@ -226,6 +236,11 @@ impl Executions {
     /// Takes an execution from the table; it ends as it would.
     pub fn remove(&self, id: &str) -> Option<Arc<Execution>> {
         self.table().by_id.remove(id)
+    }
+
+    /// How many are known.
+    pub fn count(&self) -> usize {
+        self.table().by_id.len()
     }
 
     /// All executions, oldest first.

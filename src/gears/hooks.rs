@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use once_cell::sync::Lazy;
 
 use super::linked::{self, Share};
+use super::moment;
 use super::queue;
 use super::registration::Registration;
 use super::trigger;
@@ -110,8 +111,10 @@ pub(super) fn follow(held: &Held<'_>, all: &[Arc<Registration>]) {
             table.entry(command.clone()).or_default().push(Arc::clone(registration));
         }
     }
-    NAMES.store(table.keys().fold(0, |names, name| names | bit(name)), Ordering::Release);
-    let on = !table.is_empty();
+    let any_write = moment::follow(held, all);
+    let names = table.keys().fold(0, |names, name| names | bit(name));
+    NAMES.store(if any_write { u64::MAX } else { names }, Ordering::Release);
+    let on = any_write || !table.is_empty();
     *TABLE.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(table);
     filter_commands(held, CommandFilter { wanted, look }, on);
 }
@@ -125,12 +128,14 @@ fn look(held: &Held<'_>, command: &mut PassingCommand) {
     if command.is_as_it_is() || held.is_replica() || held.is_loading() {
         return;
     }
-    let Some(all) = command.arg(0).and_then(|name| table().get(&name.to_ascii_lowercase()).cloned()) else { return };
-    let concerned = all.iter().any(|one| one.trigger.hooks_all()) || {
-        let keys = command.keys();
-        all.iter().any(|one| one.trigger.hooks_any(&keys))
-    };
-    if concerned {
+    let Some(name) = command.arg(0).map(<[u8]>::to_ascii_lowercase) else { return };
+    let concerned = table().get(&name).is_some_and(|all| {
+        all.iter().any(|one| one.trigger.hooks_all()) || {
+            let keys = command.keys();
+            all.iter().any(|one| one.trigger.hooks_any(&keys))
+        }
+    });
+    if concerned || moment::is_concerned(&name, || command.keys()) {
         command.prepend(COMMAND);
     }
 }
@@ -189,7 +194,8 @@ pub fn hooked(invocation: &Invocation<'_>) -> Outcome {
 fn run(held: &Held<'_>, argv: Vec<Vec<u8>>, protocol: Protocol, may_wait: bool) -> (Reply, Option<Arc<Share>>) {
     let name = argv.first().map(|name| name.to_ascii_lowercase()).unwrap_or_default();
     let watched = table().get(&name).is_some_and(|all| all.iter().any(|one| !one.trigger.is_hook()));
-    if !watched {
+    let keys = || keys_of(held, &argv.iter().map(Vec::as_slice).collect::<Vec<_>>());
+    if !watched && !moment::is_concerned(&name, keys) {
         return (call_as_it_is(held, &argv, protocol), None);
     }
     linked::run(held, name, argv, may_wait, |argv| call_as_it_is(held, argv, protocol))

@@ -132,6 +132,11 @@ impl RunHost {
         Self { read_only: true, ..self }
     }
 
+    /// The same where nothing may be waited for.
+    pub(super) fn atomic(self) -> Self {
+        Self { may_wait: false, ..self }
+    }
+
     /// The same for the body of a session's script.
     pub(super) fn for_session(self, session: &Arc<Session>) -> Self {
         Self { session: Arc::downgrade(session), owner: Mutex::new(Some(session.into())), ..self }
@@ -318,6 +323,7 @@ impl Host for RunHost {
         let host = Self {
             owner: Mutex::new(Some(owner.clone())),
             may_wait: true,
+            read_only: self.read_only,
             reply: self.chosen().map(Mutex::new),
             cause: self.cause.clone(),
             ..host

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::hooks::Cause;
+use super::moment::{self, Work};
 use super::queue::{self, Event};
 use super::registration::{Mode, Registration};
 use crate::redis::{at_once, BlockedReply, Held};
@@ -24,7 +25,7 @@ struct Current {
     /// Whether its client can wait for what runs elsewhere.
     may_wait: bool,
     /// What is to run at once when it has ended.
-    sync: Vec<(Arc<Registration>, Event)>,
+    after: Vec<Work>,
 }
 
 /// A part in the reply of a command. When the last one is gone the client is answered.
@@ -91,13 +92,11 @@ pub(super) fn run(
     call: impl FnOnce(&[Vec<u8>]) -> Reply,
 ) -> (Reply, Option<Arc<Share>>) {
     let share = Arc::new(Share { argv, state: Mutex::default() });
-    let current = Current { name, share: Arc::clone(&share), may_wait, sync: Vec::new() };
+    let current = Current { name, share: Arc::clone(&share), may_wait, after: Vec::new() };
     let before = CURRENT.replace(Some(current));
     let reply = call(&share.argv);
     let ended = CURRENT.replace(before);
-    for (registration, event) in ended.map(|current| current.sync).unwrap_or_default() {
-        run_sync(held, &registration, event);
-    }
+    ended.map(|current| current.after).unwrap_or_default().into_iter().for_each(|work| work(held));
     let mut state = share.state();
     // The events that wait have shares too.
     if may_wait && Arc::strong_count(&share) > 1 {
@@ -111,7 +110,8 @@ pub(super) fn run(
     (reply, None)
 }
 
-fn run_sync(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
+/// Runs an execution for an event here and now.
+pub(super) fn run_sync(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
     let cancel = CancelToken::new();
     cancel.set_limit(registration.inline_limit());
     let ran = held.in_db(event.db, || {
@@ -127,6 +127,17 @@ pub(super) fn is_running(commands: &[Vec<u8>]) -> bool {
     CURRENT.with_borrow(|current| current.as_ref().is_some_and(|current| commands.contains(&current.name)))
 }
 
+/// Runs `work` when the command that runs on this thread has ended; gives it back if there is none.
+pub(super) fn after_current(work: Work) -> Option<Work> {
+    CURRENT.with_borrow_mut(|current| match current {
+        Some(current) => {
+            current.after.push(work);
+            None
+        }
+        None => Some(work),
+    })
+}
+
 /// An event of the command that runs on this thread.
 pub(super) fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
     let event = CURRENT.with_borrow_mut(|current| {
@@ -139,7 +150,7 @@ pub(super) fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Eve
             return Some(event);
         }
         registration.count_event();
-        current.sync.push((Arc::clone(registration), event));
+        current.after.push(Box::new(moment::callback(registration, event)));
         None
     });
     if let Some(event) = event {

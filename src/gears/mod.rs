@@ -14,6 +14,7 @@ pub mod functions;
 mod hooks;
 mod host;
 mod linked;
+mod moment;
 mod profile;
 mod queue;
 mod reader;

@@ -18,7 +18,7 @@ use super::registration::Registration;
 use super::registrations::registrations;
 use super::run::{count, end_execution, new_run, run_nested, text_of, Owner};
 use super::{executions, Execution, Finished, Status, Trigger};
-use crate::python::{PlanOutcome, Ran, ScriptError, Waiting};
+use crate::python::{Ran, ScriptError, Waiting};
 use crate::redis::{self, Alarm, BlockedReply, Held, Lane, Level, Pools};
 use crate::reply::Reply;
 use crate::settings;
@@ -435,7 +435,7 @@ pub(super) fn run_events<E: Borrow<Reply>>(
         enough.set(!(answer.borrow_mut())(Came::Ended(&finished, host.chosen().as_ref())));
     };
     let done = registration.plan.script().run_events(run, &registration.plan, events, begin, |ran| match ran {
-        Ran::Ended(PlanOutcome { results, errors }) => end(Finished { results, errors, ..Finished::default() }),
+        Ran::Ended(outcome) => end(outcome.into()),
         Ran::Waits(waiting) => {
             let Some(execution) = current.take() else { return };
             let suspended = Suspended { execution, chosen: host.chosen(), waiting };

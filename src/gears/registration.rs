@@ -8,9 +8,10 @@ use std::time::Duration;
 use super::calls::Calls;
 use super::queue::Queue;
 use super::streams::Streams;
-use super::{config, executions, Execution, Finished, Session, Status};
+use super::{executions, Execution, Finished, Session, Status};
 use crate::python::host::Options;
 use crate::python::Plan;
+use crate::settings;
 
 /// Where an event's execution runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -341,7 +342,7 @@ impl Registration {
     /// Keeps an execution that has ended, and drops the oldest ones beyond `MaxExecutionsPerRegistration`; all once it is
     /// not in force any more.
     pub(super) fn keep(&self, execution: &Execution) {
-        let limit = usize::try_from(config::MAX_EXECUTIONS_PER_REGISTRATION.load(Ordering::Relaxed)).unwrap_or(0);
+        let limit = settings::MAX_EXECUTIONS_PER_REGISTRATION.count();
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let most = if self.is_live() { limit } else { 0 };
         kept.push_back(execution.id.clone());

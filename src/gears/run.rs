@@ -9,7 +9,7 @@ use sha1::{Digest, Sha1};
 use super::durable::Page;
 use super::host::RunHost;
 use super::{
-    commit, config, executions, requirements, sessions, timers, Execution, Finished, Origin, Session, Status, COUNTERS,
+    commit, executions, requirements, sessions, timers, Execution, Finished, Origin, Session, Status, COUNTERS,
 };
 use crate::python::{self, Plan, PlanOutcome, Ran, Run, Scope, Script, ScriptError, Waiting, Want};
 use crate::redis::{self, Lane, Level, Pools};
@@ -245,7 +245,7 @@ fn run_execution(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane:
 /// Ends an execution with what came of it.
 pub(super) fn end_execution(execution: &Execution, result: Result<PlanOutcome, ScriptError>) -> Arc<Finished> {
     let finished = match result {
-        Ok(PlanOutcome { results, errors }) => Finished { results, errors, ..Finished::default() },
+        Ok(outcome) => outcome.into(),
         Err(error) => Finished { errors: vec![text_of(error)], ..Finished::default() },
     };
     if let Some(stop) = execution.cancel.stopped() {
@@ -319,8 +319,8 @@ pub(super) fn new_run(
         cancel,
         inline: lane.is_inline(),
         max_memory,
-        traceback: config::with_traceback(),
-        profile: config::profiles(),
+        traceback: settings::PYTHON_ATTEMPT_TRACEBACK.is_on(),
+        profile: settings::PROFILE_EXECUTIONS.is_on(),
         on_stuck: Some(Box::new(move || {
             redis::log(
                 Level::Warning,

@@ -98,6 +98,8 @@ pub(crate) struct Objects {
     pub(crate) resume_plan: Stored,
     /// `call_option(plan, name)`: calls a function that a registration was given.
     pub(crate) call_option: Stored,
+    /// `wait_for(coroutine)`: what a call runs as whose function has returned a coroutine.
+    pub(crate) wait_for: Stored,
     /// `farewell()`: what a module registered to be called at the end.
     pub(crate) farewell: Stored,
     /// `settle()`: puts right what an interrupt may have left behind in the calling thread.

@@ -25,7 +25,7 @@ pub use ffi::RawAllocator;
 pub use interpreter::{Interpreter, InterpreterInfo, Isolation, Scope, State};
 pub use registry::{registry, Registry, RegistryStats, Want};
 pub use run::Run;
-pub use script::{Plan, PlanOutcome, Ran, Script, ScriptError};
+pub use script::{Called, Plan, PlanOutcome, Ran, Script, ScriptError};
 
 /// The stack that a thread needs to run Python code: CPython counts calls, not bytes, and a recursion through C
 /// code must meet its limit before the end of the stack.

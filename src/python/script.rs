@@ -10,9 +10,10 @@ use std::mem::take;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use super::background::Waiting;
-use super::ffi::{self, Attached, Object, PyResult, Stored};
+use super::ffi::{self, Attached, Object, PyResult, Refusal, Stored};
 use super::host::{Options, PlanInfo};
 use super::interpreter::{Core, Discarded, Interpreter, Isolation};
 use super::run::{Run, RunState};
@@ -44,12 +45,16 @@ pub struct Plan {
 }
 
 /// What a plan produced.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct PlanOutcome {
     /// The records that reached the end.
     pub results: Vec<Reply>,
     /// The texts of the records that failed.
     pub errors: Vec<Vec<u8>>,
+    /// How long its reader took.
+    pub read: Duration,
+    /// How long the function of each step took, first step first; nothing unless it was profiled.
+    pub steps: Vec<Duration>,
 }
 
 /// How far a plan came.
@@ -57,6 +62,14 @@ pub enum Ran {
     /// To its end.
     Ended(PlanOutcome),
     /// It waits for coroutines, and goes on later.
+    Waits(Waiting),
+}
+
+/// What a function did that was called.
+pub enum Called {
+    /// It returned this.
+    Returned(Reply),
+    /// It is a coroutine, whose value or error is the only one of its outcome.
     Waits(Waiting),
 }
 
@@ -181,7 +194,7 @@ impl Script {
     pub fn run_plan(&self, run: Run, plan: &Plan) -> Result<(Ran, Vec<Plan>), ScriptError> {
         self.perform(run, |attached, state| {
             let Some(object) = &plan.object else {
-                return Ok(Ran::Ended(PlanOutcome { results: Vec::new(), errors: Vec::new() }));
+                return Ok(Ran::Ended(PlanOutcome::default()));
             };
             let object = object.get(attached);
             let ran = self.start(attached, state, &object, None)?;
@@ -224,14 +237,20 @@ impl Script {
     ///
     /// # Errors
     /// The exception that ended it, or why its result can't be returned.
-    pub fn call(&self, run: Run, function: &Plan, lists: &[Reply; 2]) -> Result<(Reply, Vec<Plan>), ScriptError> {
+    pub fn call(&self, run: Run, function: &Plan, lists: &[Reply; 2]) -> Result<(Called, Vec<Plan>), ScriptError> {
         let (answer, plans) = self.perform(run, |attached, state| {
-            let Some(object) = &function.object else { return Ok(Ok(Reply::Null)) };
+            let Some(object) = &function.object else { return Ok(Ok(Called::Returned(Reply::Null))) };
             let [keys, arguments] = lists;
             let (keys, arguments) = (ffi::to_python(attached, keys)?, ffi::to_python(attached, arguments)?);
             let value = object.get(attached).call(attached, &[&keys, &arguments])?;
+            if value.is_coroutine() {
+                let run = state.core.objects().wait_for.get(attached).call(attached, &[&value])?;
+                return Ok(ffi::run_in(attached, &run)
+                    .map(|run| Called::Waits(Waiting(run)))
+                    .ok_or(Refusal::Unsuitable));
+            }
             state.core.lift_limit();
-            Ok(ffi::to_answer(attached, &value))
+            Ok(ffi::to_answer(attached, &value).map(Called::Returned))
         })?;
         match answer {
             Ok(answer) => Ok((answer, plans)),
@@ -396,10 +415,10 @@ fn came(attached: &Attached<'_>, state: &RunState, ran: &Object<'_>) -> Ran {
     Ran::Ended(outcome(attached, ran))
 }
 
-/// Converts the pair of lists that a plan gives at its end.
-pub(super) fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome {
-    let mut outcome = PlanOutcome { results: Vec::new(), errors: Vec::new() };
-    if let Some(results) = ffi::tuple_item(attached, pair, 0) {
+/// Converts the three lists that a plan gives at its end.
+pub(super) fn outcome(attached: &Attached<'_>, lists: &Object<'_>) -> PlanOutcome {
+    let mut outcome = PlanOutcome::default();
+    if let Some(results) = ffi::tuple_item(attached, lists, 0) {
         let mut at = 0;
         while let Some(result) = ffi::list_item(attached, &results, at) {
             match ffi::to_reply(attached, &result) {
@@ -412,12 +431,21 @@ pub(super) fn outcome(attached: &Attached<'_>, pair: &Object<'_>) -> PlanOutcome
             }
         }
     }
-    if let Some(errors) = ffi::tuple_item(attached, pair, 1) {
+    if let Some(errors) = ffi::tuple_item(attached, lists, 1) {
         let mut at = 0;
         while let Some(error) = ffi::list_item(attached, &errors, at) {
             outcome.errors.push(ffi::encode(attached, &error));
             at += 1;
         }
+    }
+    let spent = ffi::tuple_item(attached, lists, 2).and_then(|spent| ffi::to_reply(attached, &spent).ok());
+    if let Some(Reply::Array(spent)) = spent {
+        let mut micros = spent.iter().map(|one| match one {
+            Reply::Int(micros) => Duration::from_micros(u64::try_from(*micros).unwrap_or(0)),
+            _ => Duration::ZERO,
+        });
+        outcome.read = micros.next().unwrap_or_default();
+        outcome.steps = micros.collect();
     }
     outcome
 }

@@ -23,7 +23,7 @@ pub struct ServerModule {
     /// Called after `CONFIG SET`.
     pub changed: fn(&Held<'_>, &'static Setting),
     /// The sections of `INFO`.
-    pub info: fn() -> Vec<InfoSection>,
+    pub info: &'static [InfoSection],
     /// Registers the commands.
     pub commands: fn(&Loader) -> Result<(), String>,
     /// Starts what needs a configured server; the last step of loading.

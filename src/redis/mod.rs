@@ -67,7 +67,7 @@ pub use log::{log, Level};
 
 pub use memory::{server_allocator, ServerAllocator};
 pub use node::node_id;
-pub use notify::{after_notification, KeyEvent, KeyWatcher};
+pub use notify::{after_notification, has_after_notification, KeyEvent, KeyWatcher};
 pub use replicate::{is_rewritten_as_commands, replicate};
 pub use scan::{unix_millis, KeyRef, KeysCursor};
 pub use timer::Alarm;

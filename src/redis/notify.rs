@@ -111,8 +111,14 @@ unsafe fn stay_in_database(ctx: *mut raw::RedisModuleCtx, event: &CStr) {
     }
 }
 
-/// Runs `work` after the command that is being notified of, atomically with it: it may write. Servers before Redis 7.2
-/// have no such moment; there it runs at once.
+/// Whether the server has a moment for [`after_notification`]: from Redis 7.2 on.
+pub fn has_after_notification() -> bool {
+    // SAFETY: the pointer was written by the server's init call.
+    unsafe { raw::RedisModule_AddPostNotificationJob }.is_some()
+}
+
+/// Runs `work` after the command that is being notified of, atomically with it: it may write. A server without such a
+/// moment does not run it.
 pub fn after_notification(held: &Held<'_>, work: impl FnOnce(&Held<'_>) + 'static) {
     type Work = Box<dyn FnOnce(&Held<'_>)>;
     unsafe extern "C" fn run(ctx: *mut raw::RedisModuleCtx, data: *mut c_void) {
@@ -128,7 +134,7 @@ pub fn after_notification(held: &Held<'_>, work: impl FnOnce(&Held<'_>) + 'stati
     }
     // SAFETY: the pointer was written by the server's init call.
     let Some(add) = (unsafe { raw::RedisModule_AddPostNotificationJob }) else {
-        return work(held);
+        return;
     };
     let slot = Box::into_raw(Box::new(Some(Box::new(work) as Work)));
     // SAFETY: the lock is held; the server takes the slot over, or refuses it while it loads and on a replica.

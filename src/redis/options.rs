@@ -2,10 +2,11 @@
 
 use std::ffi::CString;
 use std::os::raw::{c_char, c_int, c_longlong, c_void};
+use std::sync::atomic::{AtomicPtr, Ordering};
 
 use redis_module::raw;
 
-use super::entry::{c_string, guarded};
+use super::entry::{bytes_of, c_string, guarded};
 use super::{api, lock, Held};
 use crate::settings::{Kind, Setting};
 
@@ -78,6 +79,19 @@ unsafe fn register_one(ctx: *mut raw::RedisModuleCtx, setting: &'static Setting)
                     data
                 ))
             }
+            Kind::Text => {
+                let default = c_string(&setting.text());
+                api!(RedisModule_RegisterStringConfig(
+                    ctx,
+                    name.as_ptr(),
+                    default.as_ptr(),
+                    flags,
+                    Some(get_text),
+                    Some(set_text),
+                    None,
+                    data
+                ))
+            }
             Kind::Number { .. } | Kind::Memory => {
                 let (min, max) = match setting.kind {
                     Kind::Number { min, max } => (min, max),
@@ -112,6 +126,10 @@ unsafe fn setting_of(data: *mut c_void) -> &'static Setting {
 
 fn set(setting: &'static Setting, value: i64) {
     setting.set(value);
+    tell(setting);
+}
+
+fn tell(setting: &'static Setting) {
     if let Some(changed) = CHANGED.get() {
         // SAFETY: the server changes options under its lock; the module's context lives for ever.
         guarded(|| changed(&unsafe { Held::new(lock::module_ctx()) }, setting));
@@ -148,4 +166,44 @@ unsafe extern "C" fn set_number(
     // SAFETY: see `setting_of`.
     set(unsafe { setting_of(data) }, value);
     raw::REDISMODULE_OK as c_int
+}
+
+/// What [`get_text`] returned last: the server copies it at once, and does not free it.
+static LAST: AtomicPtr<raw::RedisModuleString> = AtomicPtr::new(std::ptr::null_mut());
+
+unsafe extern "C" fn get_text(_name: *const c_char, data: *mut c_void) -> *mut raw::RedisModuleString {
+    // SAFETY: see `setting_of`; without a context the string is ours, and so is the one before it.
+    unsafe {
+        let text = setting_of(data).text();
+        let new = api!(RedisModule_CreateString(std::ptr::null_mut(), text.as_ptr().cast(), text.len()));
+        let old = LAST.swap(new, Ordering::Relaxed);
+        if !old.is_null() {
+            api!(RedisModule_FreeString(std::ptr::null_mut(), old));
+        }
+        new
+    }
+}
+
+unsafe extern "C" fn set_text(
+    _name: *const c_char,
+    value: *mut raw::RedisModuleString,
+    data: *mut c_void,
+    error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: see `setting_of`; the value lives as long as this call, and the server takes the text of the error.
+    unsafe {
+        let setting = setting_of(data);
+        let text = std::str::from_utf8(bytes_of(value)).map_err(|_| "a text in UTF-8");
+        match text.and_then(|text| setting.set_words(text)) {
+            Ok(()) => {
+                tell(setting);
+                raw::REDISMODULE_OK as c_int
+            }
+            Err(expected) => {
+                let text = format!("expected {expected}");
+                *error = api!(RedisModule_CreateString(std::ptr::null_mut(), text.as_ptr().cast(), text.len()));
+                raw::REDISMODULE_ERR as c_int
+            }
+        }
+    }
 }

@@ -76,12 +76,12 @@ fn get(invocation: &Invocation<'_>) -> Result<Reply, Reply> {
     let (status, finished) = execution.snapshot();
     let ended = status.is_final();
     let millis = |duration: Duration| Reply::Int(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX));
-    let step = |step: &crate::python::host::StepInfo| {
+    let step = |(at, step): (usize, &crate::python::host::StepInfo)| {
         Reply::Array(vec![
             Reply::bulk("type"),
             Reply::bulk(step.kind.clone()),
             Reply::bulk("duration"),
-            Reply::Int(0),
+            millis(finished.steps.get(at).copied().unwrap_or_default()),
             Reply::bulk("name"),
             Reply::bulk(step.name.clone()),
             Reply::bulk("arg"),
@@ -105,7 +105,7 @@ fn get(invocation: &Invocation<'_>) -> Result<Reply, Reply> {
         millis(finished.read),
         Reply::bulk("steps"),
         // The last step first, as clients expect.
-        Reply::Array(execution.plan.steps.iter().rev().map(step).collect()),
+        Reply::Array(execution.plan.steps.iter().enumerate().rev().map(step).collect()),
     ]);
     Ok(Reply::Array(vec![Reply::Array(vec![
         Reply::bulk("shard_id"),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::LOOKS;
 use crate::commands::args::{is_word, shown};
-use crate::gears::{registrations, sessions, Session};
+use crate::gears::{registrations, requirements, sessions, Session};
 use crate::python;
-use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Held, Invocation, Outcome};
 use crate::reply::Reply;
 
 pub(super) struct PyStats;
@@ -21,16 +21,15 @@ impl Command for PyStats {
     };
 
     fn call(_invocation: &Invocation<'_>) -> Outcome {
-        let memory = python::memory_totals();
-        Outcome::Reply(Reply::Array(vec![
-            Reply::bulk("TotalAllocated"),
-            Reply::count(memory.total),
-            Reply::bulk("PeakAllocated"),
-            Reply::count(memory.peak),
-            Reply::bulk("CurrAllocated"),
-            Reply::count(memory.current),
-        ]))
+        let pairs = memory().into_iter().flat_map(|(name, bytes)| [Reply::bulk(name), Reply::count(bytes)]);
+        Outcome::Reply(Reply::Array(pairs.collect()))
     }
+}
+
+/// What Python has allocated, in bytes.
+pub(super) fn memory() -> [(&'static str, u64); 3] {
+    let memory = python::memory_totals();
+    [("TotalAllocated", memory.total), ("PeakAllocated", memory.peak), ("CurrAllocated", memory.current)]
 }
 
 pub(super) struct DumpSessions;
@@ -49,6 +48,7 @@ impl Command for DumpSessions {
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
+        let held = &invocation.held;
         let (mut dead, mut verbose) = (false, false);
         let mut args = invocation.args().iter();
         while let Some(word) = args.next() {
@@ -59,7 +59,7 @@ impl Command for DumpSessions {
                     let id = String::from_utf8_lossy(id);
                     sessions().get(&id).map_or_else(
                         || Reply::bulk(format!("Session {id} does not exists")),
-                        |session| entry(&session, false, verbose),
+                        |session| entry(held, &session, false, verbose),
                     )
                 });
                 return Outcome::Reply(Reply::Array(named.collect()));
@@ -69,25 +69,57 @@ impl Command for DumpSessions {
                 return Outcome::Reply(Reply::error(format!("Unknown option {}", shown(word))));
             }
         }
-        Outcome::Reply(Reply::Array(sessions().all(dead).iter().map(|session| entry(session, dead, verbose)).collect()))
+        let all = sessions().all(dead);
+        Outcome::Reply(Reply::Array(all.iter().map(|session| entry(held, session, dead, verbose)).collect()))
     }
 }
 
-fn entry(session: &Arc<Session>, dead: bool, verbose: bool) -> Reply {
+/// Who has a session, without the one that is looking at it.
+pub(super) fn owners(session: &Arc<Session>) -> usize {
+    Arc::strong_count(session).saturating_sub(1)
+}
+
+/// A session as the text of a dictionary, as RedisGears has it in `PD` of a registration and in INFO.
+pub(super) fn as_text(held: &Held<'_>, session: &Session, owners: usize, dead: bool) -> String {
+    let quoted = |names: Vec<String>| names.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(",");
+    let ids = registrations().of_session(session).iter().map(|one| one.id.clone()).collect();
+    let packages = session.origin.requirements.iter().map(|name| {
+        let found = requirements::find(held, name);
+        let wheels = found.map(|found| found.wheels.iter().map(|(file, _)| file.clone()).collect()).unwrap_or_default();
+        let folder = requirements::root();
+        format!("{{'name':'{name}', 'basePath':'{}', 'wheels':[{}]}}", folder.display(), quoted(wheels))
+    });
+    format!(
+        "{{'sessionName':'{}', 'sessionDescription':'{}', 'refCount': {}, 'linkedTo': {}, 'dead': {dead}, \
+         'isInstallationNeeded':{}, 'registrationsList':[{}], 'depsList':[{}]}}",
+        session.id,
+        session.description.as_deref().unwrap_or("null"),
+        owners,
+        if dead { "None" } else { "primary" },
+        u8::from(!session.origin.requirements.is_empty()),
+        quoted(ids),
+        packages.collect::<Vec<_>>().join(","),
+    )
+}
+
+fn entry(held: &Held<'_>, session: &Arc<Session>, dead: bool, verbose: bool) -> Reply {
     let registered = registrations().of_session(session);
-    // Without the owner that is looking at it.
-    let owners = Arc::strong_count(session).saturating_sub(1);
     let registered = registered.iter().map(|one| match verbose {
-        true => super::registrations::entry(one, false),
+        true => super::registrations::entry(held, one, false),
         false => Reply::bulk(one.id.clone()),
     });
+    let needed =
+        session.origin.requirements.iter().map(|name| match requirements::find(held, name).filter(|_| verbose) {
+            Some(found) => super::requirements::metadata(held, &found),
+            None => Reply::bulk(name.clone()),
+        });
     Reply::Array(vec![
         Reply::bulk("ID"),
         Reply::bulk(session.id.clone()),
         Reply::bulk("sessionDescription"),
         session.description.clone().map_or(Reply::Null, Reply::bulk),
         Reply::bulk("refCount"),
-        Reply::count(owners as u64),
+        Reply::count(owners(session) as u64),
         Reply::bulk("linked"),
         Reply::bulk(if dead { "None" } else { "primary" }),
         Reply::bulk("dead"),
@@ -95,7 +127,7 @@ fn entry(session: &Arc<Session>, dead: bool, verbose: bool) -> Reply {
         Reply::bulk("requirementInstallationNeeded"),
         Reply::Int(i64::from(!session.origin.requirements.is_empty())),
         Reply::bulk("requirements"),
-        Reply::bulks(session.origin.requirements.iter().map(String::as_str)),
+        Reply::Array(needed.collect()),
         Reply::bulk("registrations"),
         Reply::Array(registered.collect()),
     ])

@@ -7,7 +7,9 @@ mod executions;
 mod fcall;
 mod function;
 mod hook;
+mod info;
 mod introspection;
+mod plugins;
 mod profile;
 mod pyexecute;
 mod registrations;
@@ -15,6 +17,8 @@ mod requirements;
 mod session;
 mod timer;
 mod trigger;
+
+pub(super) use info::SECTIONS;
 
 use crate::redis::Loader;
 
@@ -40,7 +44,8 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<registrations::Pause>()?;
     loader.command::<registrations::Unpause>()?;
     loader.command::<registrations::ClearStats>()?;
-    loader.command::<session::Session>()?;
+    loader.command::<session::Session<1>>()?;
+    loader.command::<session::Session<2>>()?;
     loader.command::<timer::Timer>()?;
     loader.command::<trigger::Trigger>()?;
     loader.command::<trigger::TriggerOnKey>()?;
@@ -56,6 +61,9 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<config::Set>()?;
     loader.command::<cluster::Info>()?;
     loader.command::<cluster::Refresh>()?;
+    loader.command::<plugins::Dump>()?;
+    loader.command::<plugins::ExecuteRemote>()?;
+    loader.command::<plugins::FreeInterpreter>()?;
     loader.command::<profile::Profile>()?;
     loader.command::<introspection::PyStats>()?;
     loader.command::<introspection::DumpSessions>()?;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::introspection::as_text;
 use super::LOOKS;
 use crate::commands::args::is_word;
 use crate::gears::{pause, registrations, unregister, Registration, Stats, Trigger};
-use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
+use crate::redis::{ArgDoc, Command, CommandSpec, Held, Invocation, Outcome};
 use crate::reply::Reply;
 
 const ID: ArgDoc = ArgDoc::required(c"id");
@@ -17,7 +18,7 @@ fn millis(duration: Duration) -> Reply {
 }
 
 /// Names and values one after the other.
-fn flat<const N: usize>(pairs: [(&str, Reply); N]) -> Reply {
+fn flat(pairs: Vec<(&'static str, Reply)>) -> Reply {
     Reply::Array(pairs.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
 }
 
@@ -32,13 +33,14 @@ impl Command for Dump {
         args: &[],
     };
 
-    fn call(_invocation: &Invocation<'_>) -> Outcome {
-        Outcome::Reply(Reply::Array(registrations().all().iter().map(|one| entry(one, true)).collect()))
+    fn call(invocation: &Invocation<'_>) -> Outcome {
+        let held = &invocation.held;
+        Outcome::Reply(Reply::Array(registrations().all().iter().map(|one| entry(held, one, true)).collect()))
     }
 }
 
 /// One registration; `RG.PYDUMPSESSIONS VERBOSE` leaves the private data out.
-pub(super) fn entry(registration: &Arc<Registration>, private: bool) -> Reply {
+pub(super) fn entry(held: &Held<'_>, registration: &Arc<Registration>, private: bool) -> Reply {
     let mut fields = vec![
         Reply::bulk("id"),
         Reply::bulk(registration.id.clone()),
@@ -50,13 +52,24 @@ pub(super) fn entry(registration: &Arc<Registration>, private: bool) -> Reply {
         data(registration),
     ];
     if private {
-        fields.extend([Reply::bulk("PD"), Reply::bulk(private_data(registration))]);
+        fields.extend([
+            Reply::bulk("PD"),
+            Reply::bulk(as_text(held, &registration.session, Arc::strong_count(&registration.session), false)),
+        ]);
     }
     fields.extend([Reply::bulk("ExecutionThreadPool"), Reply::bulk("DefaultPool")]);
     Reply::Array(fields)
 }
 
 fn data(registration: &Registration) -> Reply {
+    let mut fields = statistics(registration);
+    fields.push(("args", flat(arguments(registration))));
+    fields.extend(status(registration));
+    flat(fields)
+}
+
+/// What came of its events.
+pub(super) fn statistics(registration: &Registration) -> Vec<(&'static str, Reply)> {
     let stats = registration.stats();
     let Stats { triggered, success, failures, aborted, last, total, .. } = stats;
     let ended = (success + failures + aborted).max(1);
@@ -74,49 +87,38 @@ fn data(registration: &Registration) -> Reply {
         fields.push(("lastEstimatedLagMS", millis(stats.last_lag)));
         fields.push(("avgEstimatedLagMS", Reply::Double(stats.total_lag.as_secs_f64() * 1e3 / ended as f64)));
     }
-    fields.push(("lastError", stats.last_error.clone().map_or(Reply::Null, Reply::Bulk)));
-    let names = |names: &Option<Vec<Vec<u8>>>| names.clone().map_or(Reply::Null, Reply::bulks);
-    fields.push((
-        "args",
-        match &registration.trigger {
-            Trigger::Keys(keys) => flat([
-                ("regex", Reply::bulk(keys.prefix.clone())),
-                ("eventTypes", names(&keys.events)),
-                ("keyTypes", names(&keys.types)),
-                ("hookCommands", names(&keys.commands)),
-            ]),
-            Trigger::Stream(stream) => flat([
-                ("batchSize", Reply::count(stream.batch as u64)),
-                ("durationMS", millis(stream.duration.unwrap_or_default())),
-                ("stream", Reply::bulk(stream.prefix.clone())),
-                ("trimStream", Reply::Int(i64::from(stream.trim))),
-                ("onFailedPolicy", Reply::bulk(stream.on_failure.name())),
-                ("retryInterval", Reply::count(stream.retry_after.as_secs())),
-            ]),
-            Trigger::Command { name, in_order } | Trigger::Hook { command: name, in_order, .. } => {
-                flat([("trigger", Reply::bulk(name.clone())), ("inorder", Reply::Int(i64::from(*in_order)))])
-            }
-        },
-    ));
-    if matches!(registration.trigger, Trigger::Stream(_)) {
-        fields.push(("status", Reply::bulk(registration.stream_status().name())));
-    }
-    Reply::Array(fields.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
+    fields.push(("lastError", stats.last_error.map_or(Reply::Null, Reply::Bulk)));
+    fields
 }
 
-/// The session, as RedisGears prints it here: the text of a dictionary.
-fn private_data(registration: &Arc<Registration>) -> String {
-    let session = &registration.session;
-    let ids: Vec<String> = registrations().of_session(session).iter().map(|other| format!("'{}'", other.id)).collect();
-    format!(
-        "{{'sessionName':'{}', 'sessionDescription':'{}', 'refCount': {}, 'linkedTo': primary, 'dead': false, \
-         'isInstallationNeeded':0, 'registrationsList':[{}], 'depsList':[{}]}}",
-        session.id,
-        session.description.as_deref().unwrap_or("null"),
-        Arc::strong_count(session),
-        ids.join(","),
-        session.origin.requirements.iter().map(|name| format!("'{name}'")).collect::<Vec<_>>().join(","),
-    )
+/// What its `register()` was given.
+pub(super) fn arguments(registration: &Registration) -> Vec<(&'static str, Reply)> {
+    let names = |names: &Option<Vec<Vec<u8>>>| names.clone().map_or(Reply::Null, Reply::bulks);
+    match &registration.trigger {
+        Trigger::Keys(keys) => vec![
+            ("regex", Reply::bulk(keys.prefix.clone())),
+            ("eventTypes", names(&keys.events)),
+            ("keyTypes", names(&keys.types)),
+            ("hookCommands", names(&keys.commands)),
+        ],
+        Trigger::Stream(stream) => vec![
+            ("batchSize", Reply::count(stream.batch as u64)),
+            ("durationMS", millis(stream.duration.unwrap_or_default())),
+            ("stream", Reply::bulk(stream.prefix.clone())),
+            ("trimStream", Reply::Int(i64::from(stream.trim))),
+            ("onFailedPolicy", Reply::bulk(stream.on_failure.name())),
+            ("retryInterval", Reply::count(stream.retry_after.as_secs())),
+        ],
+        Trigger::Command { name, in_order } | Trigger::Hook { command: name, in_order, .. } => {
+            vec![("trigger", Reply::bulk(name.clone())), ("inorder", Reply::Int(i64::from(*in_order)))]
+        }
+    }
+}
+
+/// Whether it reads its streams, if it has any.
+pub(super) fn status(registration: &Registration) -> Option<(&'static str, Reply)> {
+    matches!(registration.trigger, Trigger::Stream(_))
+        .then(|| ("status", Reply::bulk(registration.stream_status().name())))
 }
 
 fn find(id: &[u8]) -> Option<Arc<Registration>> {
@@ -180,7 +182,7 @@ pub(super) struct Pause;
 impl Command for Pause {
     const SPEC: CommandSpec = CommandSpec {
         name: c"rg.pauseregistrations",
-        flags: LOOKS,
+        flags: c"write",
         arity: -2,
         summary: c"Holds registrations up.",
         args: &[ArgDoc::flag(c"abortpending", c"ABORTPENDING"), ID],
@@ -196,7 +198,7 @@ pub(super) struct Unpause;
 impl Command for Unpause {
     const SPEC: CommandSpec = CommandSpec {
         name: c"rg.unpauseregistrations",
-        flags: LOOKS,
+        flags: c"write",
         arity: -2,
         summary: c"Lets registrations go on.",
         args: &[ID],

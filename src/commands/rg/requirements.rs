@@ -39,8 +39,14 @@ fn users_of(held: &Held<'_>, name: &str) -> usize {
 
 /// One requirement, as RedisGears shows it.
 pub(super) fn metadata(held: &Held<'_>, requirement: &Requirement) -> Reply {
+    let fields = described(held, requirement);
+    Reply::Array(fields.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
+}
+
+/// What there is to say of a requirement.
+pub(super) fn described(held: &Held<'_>, requirement: &Requirement) -> [(&'static str, Reply); 9] {
     let installed = requirements::is_installed(held, &requirement.name);
-    let fields = [
+    [
         ("GearReqVersion", Reply::Int(METADATA_VERSION)),
         ("Name", Reply::bulk(requirement.name.clone())),
         ("IsDownloaded", Reply::bulk("yes")),
@@ -50,8 +56,7 @@ pub(super) fn metadata(held: &Held<'_>, requirement: &Requirement) -> Reply {
         ("Path", Reply::bulk(requirements::root().to_string_lossy().into_owned())),
         ("RefCount", Reply::count(users_of(held, &requirement.name) as u64)),
         ("IsInReqDictionary", Reply::bulk("yes")),
-    ];
-    Reply::Array(fields.into_iter().flat_map(|(name, value)| [Reply::bulk(name), value]).collect())
+    ]
 }
 
 pub(super) struct Export;

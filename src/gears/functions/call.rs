@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::library::{Counted, Declared, Library};
-use super::load::job;
+use super::load::{job, Loaded};
 use super::table;
 use crate::gears::host::RunHost;
 use crate::gears::run::{count, new_run, run_nested, text_of, Owner};
+use crate::python::{Called, PlanOutcome, ScriptError};
 use crate::redis::{Held, Lane, Outcome};
 use crate::reply::Reply;
 
@@ -43,16 +44,29 @@ pub fn call(held: &Held<'_>, call: &FunctionCall<'_>) -> Outcome {
     let at_once = function.sync && library.is_loaded();
     let job = job(library.definition.header.limit, move |lane| {
         let Some(function) = library.definition.functions.get(at) else { return Ok(Reply::Null) };
-        let Some(tally) = library.tallies.get(at) else { return Ok(Reply::Null) };
-        let counted = Counted::begin(tally);
-        let reply = run(&library, function, &lists, lane);
-        if reply.is_err() {
-            counted.failed();
+        let counted = Counted::begin(&library, at);
+        let cancel = lane.cancel().clone();
+        let ended = move |reply: Result<Reply, Vec<u8>>| {
+            if reply.is_err() {
+                counted.failed();
+            }
+            if let Some(stop) = cancel.stopped() {
+                count(stop);
+            }
+            reply
+        };
+        match run(&library, function, &lists, lane) {
+            Ok((Called::Waits(waiting), loaded)) => {
+                let client = lane.postpone();
+                waiting.then(move |result| {
+                    client.answer(&ended(value_of(result)).unwrap_or_else(Reply::Error));
+                    drop(loaded);
+                });
+                Ok(Reply::Null)
+            }
+            Ok((Called::Returned(reply), _)) => ended(Ok(reply)),
+            Err(error) => ended(Err(error)),
         }
-        if let Some(stop) = lane.cancel().stopped() {
-            count(stop);
-        }
-        reply
     });
     // What is still to be loaded does not hold the server up: it is loaded first, then the call is atomic.
     if at_once {
@@ -62,7 +76,19 @@ pub fn call(held: &Held<'_>, call: &FunctionCall<'_>) -> Outcome {
     }
 }
 
-fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &mut Lane) -> Result<Reply, Vec<u8>> {
+/// What a coroutine has returned, or raised.
+fn value_of(result: Result<PlanOutcome, ScriptError>) -> Result<Reply, Vec<u8>> {
+    let PlanOutcome { mut results, mut errors, .. } = result.map_err(text_of)?;
+    errors.pop().map_or_else(|| Ok(results.pop().unwrap_or(Reply::Null)), Err)
+}
+
+/// Calls a function; what came of it, with the library, which has to stay while something of the call goes on.
+fn run(
+    library: &Arc<Library>,
+    function: &Declared,
+    lists: &[Reply; 2],
+    lane: &mut Lane,
+) -> Result<(Called, Arc<Loaded>), Vec<u8>> {
     let header = &library.definition.header;
     let loaded = library.ready(lane).map_err(|why| {
         let text = format!("ERR the library {} can't be loaded: ", header.name);
@@ -73,12 +99,14 @@ fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &m
     };
     let cancel = lane.cancel().clone();
     let owner = Owner { max_memory: header.max_memory, limit: header.limit, session: None };
-    let host = Arc::new(if function.readonly {
-        // Without an owner: nothing goes on in the background, where it might write.
-        RunHost::new(Arc::clone(lane.door()), cancel.clone()).read_only()
-    } else {
-        RunHost::for_execution(lane, &owner)
-    });
+    let mut host = RunHost::for_execution(lane, &owner);
+    if function.readonly {
+        host = host.read_only();
+    }
+    if function.sync {
+        host = host.atomic();
+    }
+    let host = Arc::new(host);
     let keep = function.sync && !lane.is_inline();
     if keep {
         lane.door().keep().map_err(|denied| format!("ERR the call was stopped before it began: {denied}"))?;
@@ -88,7 +116,7 @@ fn run(library: &Arc<Library>, function: &Declared, lists: &[Reply; 2], lane: &m
     if keep {
         lane.door().release();
     }
-    let (reply, nested) = done.map_err(text_of)?;
+    let (called, nested) = done.map_err(text_of)?;
     run_nested(&loaded.script, nested, lane, &owner);
-    Ok(reply)
+    Ok((called, loaded))
 }

@@ -158,22 +158,38 @@ impl Library {
 }
 
 /// Counts a call from its beginning to its end.
-pub(super) struct Counted<'t>(&'t Tally);
+pub(super) struct Counted {
+    library: Arc<Library>,
+    at: usize,
+}
 
-impl<'t> Counted<'t> {
-    pub(super) fn begin(tally: &'t Tally) -> Self {
-        tally.calls.fetch_add(1, Ordering::Relaxed);
-        tally.running.fetch_add(1, Ordering::Relaxed);
-        Self(tally)
+impl Counted {
+    pub(super) fn begin(library: &Arc<Library>, at: usize) -> Self {
+        let counted = Self { library: Arc::clone(library), at };
+        counted.count(|tally| {
+            tally.calls.fetch_add(1, Ordering::Relaxed);
+            tally.running.fetch_add(1, Ordering::Relaxed);
+        });
+        counted
     }
 
     pub(super) fn failed(&self) {
-        self.0.failures.fetch_add(1, Ordering::Relaxed);
+        self.count(|tally| {
+            tally.failures.fetch_add(1, Ordering::Relaxed);
+        });
+    }
+
+    fn count(&self, change: impl FnOnce(&Tally)) {
+        if let Some(tally) = self.library.tallies.get(self.at) {
+            change(tally);
+        }
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+        self.count(|tally| {
+            tally.running.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 }

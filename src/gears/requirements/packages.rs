@@ -11,7 +11,7 @@ use sha1::{Digest, Sha1};
 
 use super::dictionary::{self, Requirement};
 use super::pip::{pip, Temporary};
-use crate::gears::{config, run};
+use crate::gears::run;
 use crate::python;
 use crate::redis::{Held, Lane};
 use crate::reply::Reply;
@@ -59,10 +59,10 @@ pub fn checked(names: &[&[u8]]) -> Result<Vec<String>, String> {
     Ok(all.into_iter().collect())
 }
 
-/// The folder that has those of all sets: `PythonInstallationDir` of RG.CONFIGSET, or one beside the server's files.
+/// The folder that has those of all sets: `python-installation-dir`, or one beside the server's files.
 pub fn root() -> PathBuf {
-    match config::extra_value(b"PythonInstallationDir") {
-        Some(value) => PathBuf::from(String::from_utf8_lossy(&value).into_owned()),
+    match settings::PYTHON_INSTALLATION_DIR.words() {
+        Some(folder) => PathBuf::from(folder),
         None => std::env::current_dir().unwrap_or_default().join("python-requirements"),
     }
 }
@@ -209,12 +209,13 @@ fn download(name: &str, root: &Path, cancel: &CancelToken) -> Result<Requirement
     let temporary = Temporary::new(root)?;
     let wheels = temporary.path().join("wheels");
     let mut words = vec!["wheel".to_owned(), "--wheel-dir".to_owned(), wheels.to_string_lossy().into_owned()];
-    let setting =
-        |key: &str| config::extra_value(key.as_bytes()).map(|value| String::from_utf8_lossy(&value).into_owned());
-    if let Some(url) = setting("RequirementsIndexUrl") {
+    // In whole seconds, as pip wants it.
+    let patience = settings::PYTHON_INSTALL_REQ_MAX_IDLE_TIME.count().div_ceil(1_000);
+    words.extend(["--timeout".to_owned(), patience.to_string()]);
+    if let Some(url) = settings::REQUIREMENTS_INDEX_URL.words() {
         words.extend(["--index-url".to_owned(), url]);
     }
-    if let Some(folder) = setting("RequirementsWheelDir") {
+    if let Some(folder) = settings::REQUIREMENTS_WHEEL_DIR.words() {
         // The folder in the place of an index.
         words.extend(["--no-index".to_owned(), "--find-links".to_owned(), folder]);
     }

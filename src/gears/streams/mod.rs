@@ -12,10 +12,11 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::durable;
 use super::registration::{Mode, Registration, StreamTrigger};
 use super::registrations::registrations;
-use super::Trigger;
-use crate::redis::{after_notification, type_of, Alarm, Held, KeyEvent, KeyWatcher, ServerEvent};
+use super::{moment, Trigger};
+use crate::redis::{type_of, Alarm, Held, KeyEvent, KeyWatcher, ServerEvent};
 use turn::Turn;
 
 /// Whether a registration reads streams now.
@@ -147,7 +148,7 @@ fn act(held: &Held<'_>, registration: &Arc<Registration>, wake: Wake, in_notific
             if registration.mode != Mode::Sync {
                 turn.submit(db);
             } else if in_notification {
-                after_notification(held, move |held| turn.at_once(held));
+                moment::after_event(held, move |held| turn.at_once(held));
             } else {
                 turn.at_once(held);
             }
@@ -210,7 +211,18 @@ pub fn pause(held: &Held<'_>, registration: &Arc<Registration>, paused: bool) {
             streams.look_again(trigger, Instant::now())
         }
     };
+    durable::turned(held, registration);
     act(held, registration, wake, false);
+}
+
+/// Gives a registration the state that the data set says: what is halted stays so, anything else goes on.
+pub(super) fn resume_as(registration: &Registration, halted: Option<StreamStatus>) {
+    let mut streams = streams(registration);
+    match halted {
+        Some(status) => (streams.status, streams.hold) = (status, None),
+        None if matches!(streams.status, StreamStatus::Paused | StreamStatus::Aborted) => streams.go_on(),
+        None => {}
+    }
 }
 
 impl Registration {

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::super::durable;
 use super::super::queue::{self, Came, Suspended, BATCH, BATCH_TIME};
 use super::super::registration::{Mode, OnFailure, Registration, StreamTrigger};
 use super::super::{Finished, Trigger};
@@ -64,6 +65,7 @@ struct Outcome {
 }
 
 /// What a failure means for the registration.
+#[derive(Clone, Copy)]
 enum Verdict {
     GoOn,
     Stop(StreamStatus),
@@ -218,6 +220,10 @@ impl Turn {
         };
         if let Wake::At(at) = wake {
             set_alarm(lane, at);
+        }
+        if matches!(verdict, Verdict::Stop(StreamStatus::Aborted | StreamStatus::Paused)) {
+            // Where even this is stopped, the server shuts down.
+            let _ = lane.afterwards(|lane| lane.errand(|slice| durable::turned(slice.held(), &self.registration)));
         }
     }
 

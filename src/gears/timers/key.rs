@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::table::Name;
-use crate::gears::durable::Page;
+use crate::gears::durable::{self, Page};
 use crate::persistence::bytes::{Reader, Writer};
 use crate::redis::{Held, KeyType, KeyTypeHandle};
 
@@ -25,7 +25,7 @@ static HANDLE: KeyTypeHandle = KeyTypeHandle::new();
 
 impl KeyType for TimerKey {
     const NAME: &'static std::ffi::CStr = c"rg_timeev";
-    const VERSION: i32 = 1;
+    const VERSION: i32 = durable::PAGE_VERSION;
     const RESTORE: &'static std::ffi::CStr = c"RG._TIMER";
     // It holds a script: whoever may send RESTORE may not therefore run code.
     const BY_CLIENTS: bool = false;
@@ -39,10 +39,10 @@ impl KeyType for TimerKey {
         self.page.write(Writer::default().number(self.ordinal).number(millis)).finish()
     }
 
-    fn decode(bytes: &[u8], _version: i32) -> Option<Self> {
+    fn decode(bytes: &[u8], version: i32) -> Option<Self> {
         let mut reader = Reader::new(bytes);
         let (ordinal, millis) = (reader.number()?, reader.number()?);
-        let page = Page::read(&mut reader).filter(|_| reader.at_end())?;
+        let page = Page::read(&mut reader, version).filter(|_| reader.at_end())?;
         // Never: it would be due again at once, for ever.
         let period = Some(Duration::from_millis(millis)).filter(|period| !period.is_zero())?;
         Some(Self { page: Arc::new(page), ordinal, period, serial: Cell::new(0) })

@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use pyo3_ffi as ffi;
 
+use super::answer::to_answer;
 use super::attach::Attached;
-use super::convert::to_reply;
+use super::convert::{encode, to_reply};
 use super::native::{capsule, contents, drop_capsule, Call, Fault, Outcome};
 use super::object::Object;
 use crate::python::run::{self, RunState};
+use crate::python::script::PlanOutcome;
 use crate::python::{background, script};
 
 /// The name of capsules that hold a run.
@@ -55,6 +57,24 @@ pub(super) fn finish_run<'a>(call: &Call<'a>) -> Outcome<'a> {
     run.core.lift_limit();
     let outcome = script::outcome(call.attached, &call.get(1)?);
     run.finish(Some(call.attached), Ok(outcome));
+    call.none()
+}
+
+pub(super) fn finish_call<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let capsule = call.get(0)?;
+    let run = run_of(&capsule)?;
+    run.core.lift_limit();
+    let value = call.get(2)?;
+    let (mut results, mut errors) = (Vec::new(), Vec::new());
+    if call.truth(1)? {
+        match to_answer(call.attached, &value) {
+            Ok(answer) => results.push(answer),
+            Err(refusal) => errors.push(refusal.text().as_bytes().to_vec()),
+        }
+    } else {
+        errors.push(encode(call.attached, &value));
+    }
+    run.finish(Some(call.attached), Ok(PlanOutcome { results, errors, ..PlanOutcome::default() }));
     call.none()
 }
 

@@ -168,6 +168,7 @@ fn load(attached: &Attached<'_>, library: &Library, main: bool) -> PyResult<Obje
         profile_text: stored(c"profile_text")?,
         resume_plan: stored(c"resume_plan")?,
         call_option: stored(c"call_option")?,
+        wait_for: stored(c"wait_for")?,
         farewell: stored(c"farewell")?,
         settle: stored(c"settle")?,
         renew_import_locks: stored(c"renew_import_locks")?,
@@ -269,13 +270,14 @@ fn release(attached: &Attached<'_>, objects: &Objects) {
         profile_text,
         resume_plan,
         call_option,
+        wait_for,
         farewell,
         settle,
         renew_import_locks,
         stopped,
     } = objects;
     template.get(attached).clear_dict();
-    for stored in [template, describe, run_plan, run_profiled, profile_text, resume_plan, call_option] {
+    for stored in [template, describe, run_plan, run_profiled, profile_text, resume_plan, call_option, wait_for] {
         stored.release(attached);
     }
     for stored in [farewell, settle, renew_import_locks, stopped] {

@@ -23,7 +23,7 @@ pub(crate) use alloc::{note_peak, totals};
 pub(crate) use answer::to_answer;
 pub(crate) use attach::{ident, Attached, Handle, Ident, ThreadRef};
 pub(crate) use background::run_in;
-pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item};
+pub(crate) use convert::{encode, list_item, to_python, to_reply, tuple_item, Refusal};
 pub(crate) use error::{clear, take};
 pub(crate) use lifetime::{
     create_interpreter, end_interpreter, initialise, is_initialised, libpython, lower_priority, promote_libpython,

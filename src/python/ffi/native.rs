@@ -14,7 +14,8 @@ use pyo3_ffi as ffi;
 
 use super::attach::Attached;
 use super::background::{
-    background_run, enter_run, finish_run, leave_run, may_wait, override_reply, resume_run, start_loop, RUN,
+    background_run, enter_run, finish_call, finish_run, leave_run, may_wait, override_reply, resume_run, start_loop,
+    RUN,
 };
 use super::convert::{argument, encode, list_item, records_to_python, to_python, to_reply, tuple_item};
 use super::object::{self, Object, Raised};
@@ -99,7 +100,7 @@ impl<'a> Call<'a> {
         Ok(String::from_utf8_lossy(&self.text(at)?).into_owned())
     }
 
-    fn truth(&self, at: usize) -> Result<bool, Fault> {
+    pub(super) fn truth(&self, at: usize) -> Result<bool, Fault> {
         let value = self.get(at)?;
         // SAFETY: attached; alive.
         match unsafe { ffi::PyObject_IsTrue(value.as_ptr()) } {
@@ -585,6 +586,7 @@ functions! {
     start_loop: "start_loop(function): calls a function on the event loop's thread, which it starts; once.";
     background_run: "background_run(queue): what the coroutines of an execution run as.";
     resume_run: "resume_run(run, queue): sees that somebody goes on with an execution that waited.";
+    finish_call: "finish_call(run, returned, value): a function that waited has returned a value, or raised this text.";
     finish_run: "finish_run(run, outcome): an execution that waited has ended.";
     enter_run: "enter_run(run): this thread works for a run until leave_run().";
     leave_run: "leave_run(): ends what enter_run began.";

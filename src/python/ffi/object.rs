@@ -98,6 +98,12 @@ impl<'a> Object<'a> {
         self.as_ptr() == unsafe { ffi::Py_None() }
     }
 
+    /// Whether it is what an `async def` returns.
+    pub(crate) fn is_coroutine(&self) -> bool {
+        // SAFETY: looks at the type of a live object.
+        unsafe { ffi::PyCoro_CheckExact(self.as_ptr()) != 0 }
+    }
+
     /// Empties this dict.
     pub(crate) fn clear_dict(&self) {
         // SAFETY: attached (an `Object` cannot outlive its token); not a dict: nothing happens.

@@ -1,6 +1,11 @@
-"""How does a library declare a function? The decorator redisgears.function, checked and as plain data for the native side."""
+"""How does a library declare a function, and how is it called?
+
+The decorator redisgears.function is checked and becomes plain data for the native side. A function that is a coroutine goes
+on in the event loop when its call has returned, and answers the client at its end.
+"""
 
 import _interlock
+import _interlock_loop as loop
 import _interlock_pipeline as pipeline
 from _interlock_registration import error, raw
 
@@ -42,18 +47,51 @@ def declared(function, name, readonly, mode, description):
         description = (function.__doc__ or "").strip().partition("\n")[0]
     if not isinstance(description, str):
         raise error("function description must be a string")
-    check_code(name, function)
+    check_code(name, function, mode)
     options = [b"readonly", readonly, b"mode", raw(mode), b"description", raw(description)]
     _interlock.create_function(function, name, options)
     return function
 
 
-def check_code(name, function):
+def check_code(name, function, mode):
     """What can't be called as RG.FCALL does is refused here, not at the first call."""
     code = function.__code__
-    if code.co_flags & (GENERATOR | COROUTINE | ASYNC_GENERATOR):
-        raise error(f"function {name} must return a value: it can be no coroutine and no generator")
+    if code.co_flags & (GENERATOR | ASYNC_GENERATOR):
+        raise error(f"function {name} must return a value: it can be no generator")
+    if code.co_flags & COROUTINE and mode == "sync":
+        raise error(f"function {name} of mode sync is atomic: it can be no coroutine")
     least = code.co_argcount - len(function.__defaults__ or ())
     named = code.co_kwonlyargcount - len(function.__kwdefaults__ or ())
     if named or least > 2 or (code.co_argcount < 2 and not code.co_flags & VARARGS):
         raise error(f"function {name} must take two arguments, keys and args")
+
+
+class Call:
+    """The call of a function whose coroutine a client waits for."""
+
+    __slots__ = ("run", "task")
+
+    def __init__(self, coroutine):
+        #: Set by the loop.
+        self.task = None
+        self.run = _interlock.background_run(self)
+        loop.start(coroutine, self.run, self)
+
+    def settle(self, value, error):
+        """The coroutine has ended."""
+        if error is None:
+            _interlock.finish_call(self.run, True, value)
+        else:
+            _interlock.finish_call(self.run, False, pipeline.Errors().text_of(error))
+
+    def abandon(self):
+        """The call was stopped: nobody waits any more."""
+        loop.call(lambda: self.task is not None and self.task.cancel())
+
+
+def wait_for(coroutine):
+    """What a call runs as whose function has returned a coroutine."""
+    if not _interlock.may_wait():
+        coroutine.close()
+        pipeline.fail("ERR the function is a coroutine, which can not be waited for in MULTI, in Lua and in mode sync")
+    return Call(coroutine).run

@@ -14,6 +14,8 @@ A step whose function returns a coroutine or a future lets the record wait (see 
 other records; when there is nothing else to do it is suspended, and goes on later on another thread.
 """
 
+from time import perf_counter as clock
+
 import _interlock
 import _interlock_loop as loop
 from _interlock_steps import SINKS, STREAMING, Results
@@ -53,6 +55,10 @@ class Step:
         self.start = start
         self.length = length
 
+    def timed(self, function):
+        """The same step with another function, or as it is without one."""
+        return self if function is None else Step(self.kind, function, self.shown, self.start, self.length)
+
     def describe(self):
         """The step as RG.GETEXECUTION shows it: kind, name of the callback, text of the callback."""
         if self.kind == "limit":
@@ -87,13 +93,31 @@ class Plan:
         return [step.describe() for step in self.steps]
 
 
-def run_plan(plan, event=None):
-    """Runs a plan to its end and returns (results, errors), or what it runs as when it has to wait.
+class Timed:
+    """A step's function, and how long its calls took."""
 
-    `event` holds the records of one event of a registration, which are read in the place of the reader's.
-    Raises only when it was stopped.
+    __slots__ = ("function", "spent")
+
+    def __init__(self, function):
+        self.function = function
+        self.spent = 0.0
+
+    def __call__(self, *arguments):
+        began = clock()
+        try:
+            return self.function(*arguments)
+        finally:
+            self.spent += clock() - began
+
+
+def run_plan(plan, event=None, timed=False):
+    """Runs a plan to its end and returns (results, errors, spent), or what it runs as when it has to wait.
+
+    `event` holds the records of one event of a registration, which are read in the place of the reader's. `spent` has the
+    microseconds that its reader took and, if it is `timed`, those of each step's function. Raises only when it was
+    stopped.
     """
-    running = Running(plan, event)
+    running = Running(plan, event, timed)
     outcome = running.advance()
     return outcome if running.run is None else running.run
 
@@ -106,9 +130,11 @@ def resume_plan(running):
 class Running(Queue):
     """An execution under way."""
 
-    def __init__(self, plan, event):
+    def __init__(self, plan, event, timed):
         super().__init__()
         self._plan = plan
+        self._timed = [Timed(step.function) if callable(step.function) else None for step in plan.steps] if timed else []
+        self._reading = 0.0
         self._event = event
         self.errors = Errors()
         self._results = []
@@ -117,7 +143,7 @@ class Running(Queue):
         self._steps = self._go()
 
     def advance(self):
-        """Runs as far as it can without waiting; at the end returns (results, errors).
+        """Runs as far as it can without waiting; at the end returns (results, errors, spent).
 
         What has waited gives them to what it runs as.
         """
@@ -126,20 +152,24 @@ class Running(Queue):
                 if self.leave():
                     return None
         except Exception as error:
-            self._ended(([], [f"{type(error).__name__}: {error}"]), error)
+            self._ended(([], [f"{type(error).__name__}: {error}"], self._spent()), error)
             raise
         except BaseException as error:
             # It was stopped; whoever stopped it ends it.
             if self._plan.ended is not None:
                 self._plan.ended(None, error)
             raise
-        outcome = self._results, self.errors.texts
+        outcome = self._results, self.errors.texts, self._spent()
         self._ended(outcome, None)
         return outcome
 
+    def _spent(self):
+        """The microseconds of the reader and of the steps that were timed."""
+        return [int(self._reading * 1e6), *(0 if step is None else int(step.spent * 1e6) for step in self._timed)]
+
     def _ended(self, outcome, error):
         if self._plan.ended is not None:
-            self._plan.ended(None if error else outcome, error)
+            self._plan.ended(None if error else outcome[:2], error)
         if self.run is not None:
             _interlock.finish_run(self.run, outcome)
 
@@ -155,7 +185,10 @@ class Running(Queue):
         """Runs the plan; a generator that gives way whenever it has to wait."""
         plan, errors = self._plan, self.errors
         records = None
-        for streaming, sink in segments(plan.steps):
+        steps = plan.steps
+        if self._timed:
+            steps = [step.timed(with_clock) for step, with_clock in zip(steps, self._timed)]
+        for streaming, sink in segments(steps):
             self.lines, self.closed, self._all_read = [], False, False
             short = sink is None
             collector = SINKS[sink[0].kind](sink, errors, self) if sink else Results(self._results)
@@ -180,14 +213,18 @@ class Running(Queue):
     def _read(self, batches, push):
         """Pushes everything that a reader delivers, until its end, a limit or the first error."""
         errors, held = self.errors, self.waiting
+        began = clock()
         try:
             for batch in batches:
-                for record in batch:
+                self._reading += clock() - began
+                for record in self._reading_from(batch) if self._timed else batch:
                     push(record)
                     if held:
                         yield from self._pause()
                         if self.closed or errors.texts:
                             raise Closed
+                began = clock()
+            self._reading += clock() - began
         except (Closed, Failed):
             pass
         except GeneratorExit:
@@ -201,6 +238,14 @@ class Running(Queue):
                 # A reader's generator may raise while it is closed.
                 errors.add(error)
         yield from self._end()
+
+    def _reading_from(self, batch):
+        """The records of a batch; the time that it takes to make them, one by one, counts."""
+        began = clock()
+        for record in batch:
+            self._reading += clock() - began
+            yield record
+            began = clock()
 
     def _drain(self, records, push):
         """Pushes what a sink gave; an error costs only its own record."""
@@ -291,7 +336,7 @@ class Errors:
         """Records an exception; one that means "stop" is not a record's and goes on."""
         if isinstance(error, self._stopped):
             raise error
-        self.texts.append(self._text(error))
+        self.texts.append(self.text_of(error))
 
     def add_text(self, error):
         """Records what a coroutine raised or a future was given: its text, without a traceback."""
@@ -303,7 +348,8 @@ class Errors:
             text = f"(the text of the error raised {type(broken).__name__})"
         self.texts.append(text or type(error).__name__)
 
-    def _text(self, error):
+    def text_of(self, error):
+        """The text of an exception, with its traceback if they are wanted."""
         if isinstance(error, self._flat):
             return str(error)
         kind = type(error)

@@ -24,15 +24,15 @@ class Profile:
         try:
             self._free.pop()
         except IndexError:
-            return pipeline.run_plan(plan, event)
+            return pipeline.run_plan(plan, event, timed=True)
         try:
             try:
                 self.collected.enable()
             except ValueError:
                 # A profiler of the script's own.
-                return pipeline.run_plan(plan, event)
+                return pipeline.run_plan(plan, event, timed=True)
             try:
-                return pipeline.run_plan(plan, event)
+                return pipeline.run_plan(plan, event, timed=True)
             finally:
                 self.collected.disable()
         finally:

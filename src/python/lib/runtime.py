@@ -25,6 +25,7 @@ resume_plan = pipeline.resume_plan
 run_profiled = profile.run_profiled
 profile_text = profile.profile_text
 call_option = pipeline.call_option
+wait_for = function.wait_for
 settle = interrupt.settle
 renew_import_locks = interrupt.renew_import_locks
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
