@@ -25,6 +25,12 @@ def ids(client):
     return [entry["id"] for entry in entries(client)]
 
 
+def sessions(client):
+    """The sessions by id: (description, ids of registrations)."""
+    found = [dict(zip(flat[::2], flat[1::2])) for flat in plain(client.execute_command("RG.PYDUMPSESSIONS"))]
+    return {one["ID"]: (one["sessionDescription"], sorted(one["registrations"])) for one in found}
+
+
 def stats(client, registration=None):
     """The statistics of a registration, by default the only one's."""
     found = [entry for entry in entries(client) if registration in (None, entry["id"])]

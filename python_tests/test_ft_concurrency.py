@@ -8,7 +8,7 @@ import time
 import pytest
 import redis
 
-from helpers import config, in_background, jobs_running, plain, wait_until
+from helpers import config, in_background, in_lane, jobs_running, plain, wait_until
 
 
 @contextlib.contextmanager
@@ -162,6 +162,16 @@ def test_timeout_returns_a_part_or_an_error(server, r, r3, heavy):
         assert isinstance(long_search(r, heavy), list)
         assert time.monotonic() - begun < 1
         assert plain(long_search(r3, heavy, "TIMEOUT", 0))["warning"] == []
+        # RESP2 has no place for it among rows: who wants to know asks for it, in every lane.
+        late = ["FT.SEARCH", "idx", heavy, "NOCONTENT", "DIALECT", 2, "WITHWARNINGS"]
+        for lane in ("pooled", "multi", "lua", "safemode"):
+            rows, warnings = plain(in_lane(server, lane, *late))
+            assert isinstance(rows[0], int) and warnings == ["Timeout limit was reached"], lane
+        assert plain(r3.execute_command(*late))["warning"] == ["Timeout limit was reached"]
+        profile = plain(r.execute_command("FT.PROFILE", "idx", "SEARCH", "QUERY", heavy, "NOCONTENT", "DIALECT", 2))[1]
+        assert ["Warning", "Timeout limit was reached"] in profile
+        rows, warnings = r.execute_command(*late, "TIMEOUT", 0)
+        assert rows == long_search(r, heavy, "TIMEOUT", 0) and warnings == []
     with config(r, on_timeout="fail"):
         for lane, search in lanes(server).items():
             with pytest.raises(redis.ResponseError, match="Timeout limit was reached"):

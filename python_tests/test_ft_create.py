@@ -22,6 +22,8 @@ def test_create_list_drop(r, r3):
     assert r.execute_command("FT.DROPINDEX", "one") == b"OK"
     assert names(r) == {"two"}
     assert error_of(r, "FT.DROPINDEX", "one") == "Unknown Index name"
+    assert error_of(r, "FT.DROPINDEX", "one", "KEEP") == "Unknown argument `KEEP`"
+    assert error_of(r, "FT.DROPINDEX", "one", "DD", "KEEP") == "Unknown argument `KEEP`"
     assert create(r, "one", "SCHEMA", "t", "TEXT") == b"OK"
 
 

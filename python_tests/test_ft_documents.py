@@ -81,6 +81,19 @@ def test_the_server_and_searches_go_on(server, r, text):
     assert watch.percentile(90) < 0.1 and len(times) > 20 and sorted(times)[len(times) // 2] < 0.1
 
 
+def test_all_threads_read_one_large_document(server, r, text):
+    """Also when it comes alone, so that nothing else would wake them."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT")
+    with config(r, index_threads=4):
+        r.hset("large", "t", text)
+        most = 0
+        while (figures := server.info_interlock())["index_queue"]:
+            most = max(most, figures["indexing_running"])
+            time.sleep(0.001)
+    assert most > 2
+    assert search(r, "alpha omega") == [1, b"large"]
+
+
 def test_a_full_queue_is_bounded_and_loses_nothing(server, r, text):
     """Past its bound writers read parts themselves."""
     r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT")

@@ -72,11 +72,22 @@ def test_figures_of_postings_are_exact(r, r3):
     shown = info(r3, "i")
     # Two words and two tags each; 300 words, one that all have, and two tags.
     assert shown["num_records"] == 1200
-    assert shown["num_terms"] == 303
+    assert shown["num_terms"] == 301
     # Three lists of 300 postings, and those of one.
     assert shown["total_inverted_index_blocks"] == 3 * 3 + 300
     assert shown["records_per_doc_avg"] == 4.0
     assert shown["offsets_per_term_avg"] == 900 / 1200
+
+
+def test_terms_count_once_however_many_segments_have_them(r):
+    r.execute_command("FT.CREATE", "i", "SCHEMA", "t", "TEXT", "NOSTEM", "tag", "TAG")
+    for start in range(0, 50_000, 5_000):
+        with r.pipeline(transaction=False) as pipe:
+            for n in range(start, start + 5_000):
+                pipe.hset(f"d{n}", mapping={"t": f"common w{n % 500}", "tag": f"tag{n}"})
+            pipe.execute()
+        assert info(r, "i")["num_terms"] == 501
+    assert info(r, "i")["num_records"] == 150_000
 
 
 @pytest.mark.parametrize("lane", [in_multi, in_lua])

@@ -205,13 +205,10 @@ def test_what_is_known_to_be_little_work_runs_at_once(server, r):
 
     with config(r, inline_cost=2000):
         # Once all documents are read, and sealed: what is not has no order by value.
-        wait_until(lambda: runs_at_once("@n:[100 200]") and runs_at_once("@g:[2.35 48.85 10 km]"))
-        assert runs_at_once("@tag:{even}")
-        assert runs_at_once("w99*")
-        assert not runs_at_once("-w99")
-        assert not runs_at_once("common|w99")
-        assert runs_at_once("w99 @n:[0 9000]")
-        assert not runs_at_once("common @n:[0 9000]")
+        for little in ("@n:[100 200]", "@g:[2.35 48.85 10 km]", "@tag:{even}", "w99*", "w99 @n:[0 9000]"):
+            wait_until(lambda query=little: runs_at_once(query), what=little)
+        for much in ("-w99", "common|w99", "common @n:[0 9000]"):
+            assert not runs_at_once(much), much
     with config(r, inline_cost=0):
         assert not runs_at_once("@tag:{even}")
 

@@ -183,6 +183,8 @@ def test_infields_restrict_bare_words(zoo):
     ("the fox", ["NOSTOPWORDS"], []),
     ("rabbits", ["EXPANDER", "SYNONYM"], ["d:2"]),
     ("$word", ["PARAMS", 2, "word", "zebra", "DIALECT", 2], ["d:1"]),
+    ("w'$pattern'", ["PARAMS", 2, "pattern", "z?b*", "DIALECT", 2], ["d:1"]),
+    ("@tags:{w'$pattern'}", ["PARAMS", 2, "pattern", "gr?*n", "DIALECT", 2], ["d:3"]),
     ("@price:[$low $high]", ["PARAMS", 4, "low", 1, "high", 2, "DIALECT", 2], ["d:1"]),
     ("@tags:{red}", [], ["d:1", "d:2"]),
     ("@tags:{green}", [], ["d:3"]),
@@ -215,7 +217,7 @@ def test_highlight_and_summarize(zoo):
 def test_highlight_of_an_index_without_offsets(r):
     r.execute_command("FT.CREATE", "idx", "NOHL", "SCHEMA", "t", "TEXT")
     for option in ("HIGHLIGHT", "SUMMARIZE"):
-        with pytest.raises(redis.ResponseError, match="Cannot use highlight/summarize because NOOFFSETS"):
+        with pytest.raises(redis.ResponseError, match="Cannot use highlight/summarize because NOOFSETS was specified at index level"):
             search(r, "x", option)
 
 

@@ -8,7 +8,7 @@ import redis
 
 from gears import wait_freed
 from helpers import plain, wait_until
-from registrations import entries, ids, owned, register
+from registrations import entries, ids, owned, register, sessions
 from servers import ServerDied
 
 SCRIPT = """
@@ -28,11 +28,6 @@ def shown(client):
     """What must be the same afterwards: everything but the statistics."""
     return [(entry["id"], entry["reader"], entry["desc"], entry["RegistrationData"]["mode"],
              entry["RegistrationData"]["args"]) for entry in entries(client)]
-
-
-def sessions(client):
-    found = [dict(zip(flat[::2], flat[1::2])) for flat in plain(client.execute_command("RG.PYDUMPSESSIONS"))]
-    return {one["ID"]: (one["sessionDescription"], sorted(one["registrations"])) for one in found}
 
 
 def set_up(client):

@@ -171,15 +171,3 @@ def test_flat_error_is_its_text(r):
     source = script(steps=".map(lambda r: flat_error('exactly this'))")
     assert r.execute_command("RG.PYEXECUTE", source) == [[], [b"exactly this"]]
     assert error(r, "flat_error('exactly this')") == "exactly this"
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        "registerTE(1, lambda: 1)",
-    ],
-)
-def test_what_comes_later_says_so(r, call):
-    text = error(r, call)
-    assert "NameError" not in text
-    assert "not available yet" in text or "ctx" in text or "Future object" in text

@@ -53,7 +53,7 @@ pub(crate) fn changed(held: &crate::redis::Held<'_>, setting: &'static Setting) 
             Pools::Rows.get().resize(setting.count());
         }
         "pin-scripts" => crate::coordination::scripts::follow_setting(held),
-        "index-threads" => Pools::Indexing.get().resize(setting.count()),
+        "index-threads" => Pools::Indexing.get().resize(setting.threads()),
         "python-workers" => crate::gears::resize_pool(),
         "warm-interpreters" => {
             if let Some(registry) = crate::python::registry() {

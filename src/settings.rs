@@ -3,8 +3,10 @@
 //! `config` fills them from the load arguments and from `CONFIG SET search.*`; this page only holds
 //! names, bounds and current values, so that no layer has to ask the server for them.
 
+use std::num::NonZero;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 /// What values an option takes.
@@ -60,6 +62,16 @@ impl Setting {
     /// The current value as a count; a negative one is 0.
     pub fn count(&self) -> usize {
         usize::try_from(self.get()).unwrap_or(0)
+    }
+
+    /// The current value as a number of threads: 0 is one for each processor.
+    pub fn threads(&self) -> usize {
+        // Asking the system takes longer than the command that wants to know.
+        static PROCESSORS: OnceLock<usize> = OnceLock::new();
+        match self.count() {
+            0 => *PROCESSORS.get_or_init(|| available_parallelism().map_or(1, NonZero::get)),
+            threads => threads,
+        }
     }
 
     /// The current value in milliseconds; `None` for 0.
@@ -200,8 +212,8 @@ pub static PIN_SCRIPTS: Setting = Setting::new("pin-scripts", Kind::Bool, 0, tru
 /// `pin-scripts-memory`: bytes that kept scripts may take.
 pub static PIN_SCRIPTS_MEMORY: Setting = Setting::new("pin-scripts-memory", Kind::Memory, 64 << 20, true);
 
-/// `index-threads`: threads that read changed documents into indexes.
-pub static INDEX_THREADS: Setting = Setting::new("index-threads", Kind::Number { min: 1, max: 256 }, 2, true);
+/// `index-threads`: threads that read changed documents into indexes; 0 for as many as there are processors.
+pub static INDEX_THREADS: Setting = Setting::new("index-threads", Kind::Number { min: 0, max: 256 }, 0, true);
 /// `index-queue-bytes`: changes that wait to be indexed, for each index; past it writers help.
 pub static INDEX_QUEUE_BYTES: Setting = Setting::new("index-queue-bytes", Kind::Memory, 256 << 20, true);
 /// `timeout`: milliseconds a query may take; 0 for no limit.

@@ -61,6 +61,7 @@ pub(crate) fn figures() -> Vec<(String, Reply)> {
         list.count(name, counter.load(Ordering::Relaxed));
     }
     list.count("scripts_stuck", crate::gears::stuck() as u64);
+    list.count("timers", crate::gears::count_timers() as u64);
     for (name, counter) in crate::search::COUNTERS.all() {
         list.count(name, counter.get());
     }

@@ -1,4 +1,4 @@
-//! How do registrations come and go? All of a script's in one step, those of the session that it replaces out of force
+//! How do registrations and timers come and go? All of a script's in one step, those of the session that it replaces out of force
 //! in the same one.
 
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::registration::{Mode, Registration};
 use super::registrations::registrations;
 use super::run::{new_run, text_of};
 use super::session::{random_id, sessions};
-use super::streams;
+use super::{streams, timers};
 use super::{Session, Trigger};
 use crate::python::Plan;
 use crate::redis::{self, Held, Lane, Level, Pools};
@@ -39,7 +39,7 @@ pub(super) fn is_hook_taken(session: &Session, command: &[u8]) -> bool {
     registrations().all().iter().rfind(hooks).is_some_and(|newest| newest.mode != Mode::Sync)
 }
 
-/// Puts what a script registered in force, and the session in its place.
+/// Puts what a script registered in force, starts its timers, and puts the session in its place.
 ///
 /// # Errors
 /// The text for the client; nothing was changed then.
@@ -47,6 +47,7 @@ pub(super) fn commit(
     held: &Held<'_>,
     session: &Arc<Session>,
     plans: Vec<Plan>,
+    timed: Vec<Plan>,
 ) -> Result<Vec<Arc<Registration>>, String> {
     let replaced = session.replaces().map(|old| registrations().of_session(&old)).unwrap_or_default();
     let new: Vec<Registration> = plans
@@ -61,10 +62,13 @@ pub(super) fn commit(
     if new.iter().any(|one| matches!(&one.trigger, Trigger::Hook { command, .. } if is_hook_taken(session, command))) {
         return Err(HOOK_TAKEN.to_owned());
     }
+    timers::check(held, session, &timed)?;
     let new: Vec<Arc<Registration>> = new.into_iter().map(|one| Arc::new(grouped(one, &replaced))).collect();
     let old = sessions().settle(session);
     let gone = old.as_ref().map(|old| registrations().of_session(old)).unwrap_or_default();
     registrations().change(held, &gone, &new);
+    // Before the session is told of: what runs its script again looks for its timers then.
+    timers::begin(held, session, timed, old.as_deref());
     if !new.is_empty() || !gone.is_empty() {
         durable::committed(held, session, &new, old.as_deref());
     }
@@ -98,12 +102,18 @@ pub(super) fn restored(
     session: &Arc<Session>,
     page: &Page,
     plans: Vec<Plan>,
+    timed: Vec<Plan>,
 ) -> Vec<Arc<Registration>> {
     let now = durable::wanted(held, page);
+    // A client may have been faster, with a newer script of this session.
+    if now.is_none() && session.replaces().is_some_and(|newer| newer.origin != page.origin) {
+        return Vec::new();
+    }
     let wanted = now.as_ref().map(|now| now.ids.clone()).unwrap_or_default();
     // A transaction that could not wait may have been faster.
     let there = registrations().all();
-    if !wanted.is_empty() && wanted.values().all(|id| there.iter().any(|one| one.id == *id && page.has(one))) {
+    let in_force = wanted.values().all(|id| there.iter().any(|one| one.id == *id && page.has(one)));
+    if in_force && timers::wanted(held, page).is_empty() {
         return Vec::new();
     }
     let new: Vec<Arc<Registration>> = (0_u64..)
@@ -120,6 +130,7 @@ pub(super) fn restored(
         redis::log(Level::Warning, &text);
     }
     let old = sessions().settle(session);
+    timers::restored(held, session, old.as_deref(), timed);
     let mut gone = old.map(|old| registrations().of_session(&old)).unwrap_or_default();
     gone.extend(registrations().all().into_iter().filter(|one| new.iter().any(|new| new.id == one.id)));
     let halted = |one: &Registration| now.as_ref()?.halted.get(&(one.ordinal as u64)).copied();

@@ -56,7 +56,7 @@ fn current(held: &Held<'_>) -> MutexGuard<'static, Book> {
 }
 
 /// The version of pages: 2 has `halted`.
-const VERSION: i32 = 2;
+pub(super) const PAGE_VERSION: i32 = 2;
 
 /// The name of the command by which replicas and the AOF learn of a session. It has the version of the page, so that a module
 /// that can't read it does not know the command: the server then refuses the file.
@@ -223,9 +223,20 @@ fn restore(page: Page) {
     }
 }
 
-/// It stays in the book, so that nothing is lost for good.
+/// It stays in the book, or in its keys, so that nothing is lost for good.
 fn not_restored(session: &str, why: &str) {
-    redis::log(Level::Warning, &format!("Interlock: the registrations of session {session} can't be restored: {why}"));
+    let text = format!("Interlock: the registrations and timers of session {session} can't be restored: {why}");
+    redis::log(Level::Warning, &text);
+}
+
+/// Runs the script that is in a timer's key again, for its timers and what else is to be restored of it.
+pub(super) fn remake(_held: &Held<'_>, page: &Page) {
+    let known = lock(&BOOK).get(&page.session).cloned();
+    match known {
+        Some(known) if !known.same_script(page) => not_restored(&page.session, "it has another script now"),
+        Some(known) => restore(known),
+        None => restore(page.clone()),
+    }
 }
 
 /// A page as it is now, if anything of it is still wanted: the book may have changed while its script ran.
@@ -245,7 +256,7 @@ pub(crate) struct Sessions;
 
 impl Aside for Sessions {
     const NAME: &'static CStr = c"il-gears1";
-    const VERSION: i32 = VERSION;
+    const VERSION: i32 = PAGE_VERSION;
 
     fn save() -> Vec<u8> {
         let book = lock(&BOOK);
@@ -281,7 +292,18 @@ impl Page {
         mine && self.ids.values().any(|id| *id == one.id)
     }
 
-    fn write(&self, writer: Writer) -> Writer {
+    /// A script without registrations.
+    pub(super) fn bare(session: &str, description: Option<String>, origin: &Origin) -> Self {
+        let (ids, groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { session: session.to_owned(), description, origin: origin.clone(), ids, groups, halted: BTreeMap::new() }
+    }
+
+    /// Whether both are of the same session with the same script.
+    pub(super) fn same_script(&self, other: &Page) -> bool {
+        self.session == other.session && self.origin == other.origin
+    }
+
+    pub(super) fn write(&self, writer: Writer) -> Writer {
         let Origin { source, requirements, isolation, by_script, max_memory, limit } = &self.origin;
         let limit = limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
         let writer = writer.string(self.session.as_bytes()).number(u64::from(self.description.is_some()));
@@ -301,7 +323,7 @@ impl Page {
         })
     }
 
-    fn read(reader: &mut Reader<'_>, version: i32) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader<'_>, version: i32) -> Option<Self> {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
         let session = text(reader.string()?)?;
         let described = reader.number()? != 0;
@@ -353,9 +375,9 @@ mod tests {
             halted: BTreeMap::from([(0, StreamStatus::Paused), (7, StreamStatus::Aborted)]),
         };
         let bytes = page.write(Writer::default()).finish();
-        assert_eq!(Page::read(&mut Reader::new(&bytes), VERSION).as_ref(), Some(&page));
+        assert_eq!(Page::read(&mut Reader::new(&bytes), PAGE_VERSION).as_ref(), Some(&page));
         for length in 0..bytes.len() {
-            assert_eq!(Page::read(&mut Reader::new(&bytes[..length]), VERSION), None, "{length}");
+            assert_eq!(Page::read(&mut Reader::new(&bytes[..length]), PAGE_VERSION), None, "{length}");
         }
         // The first version ended before what is halted: a count and two pairs of numbers.
         let first = &bytes[..bytes.len() - 5 * 8];

@@ -1,11 +1,11 @@
 //! What does a script see of the server?
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::hooks::{self, Known};
-use super::{commit, config, executions, registrations, Execution, Session};
+use super::{commit, config, executions, registrations, timers, Execution, Session};
 use crate::python::host::{Background, Host, KeysRequest, LogLevel, Options, PlanInfo, RecordSource};
 use crate::python::Plan;
 use crate::redis::{self, Door, Lane, Level, Pools, Slice};
@@ -33,6 +33,12 @@ pub(super) struct RunHost {
     read_only: bool,
     /// The ids that the script's registrations had, when it is run again for them.
     ids: Option<BTreeMap<u64, String>>,
+    /// How many timers it has asked for so far.
+    timed: AtomicU64,
+    /// The keys of those.
+    timer_keys: Mutex<Vec<Vec<u8>>>,
+    /// Those with keys that go on, by their place, when it is run again for them.
+    timers: BTreeSet<u64>,
     /// The command that the run is for.
     cause: Option<Known>,
     /// The hooks that are not `sync` which the script has registered so far.
@@ -72,6 +78,9 @@ impl RunHost {
             reading: false,
             read_only: false,
             ids: None,
+            timed: AtomicU64::new(0),
+            timer_keys: Mutex::default(),
+            timers: BTreeSet::new(),
             cause: None,
             hooks: Mutex::default(),
             owner: Mutex::default(),
@@ -103,9 +112,9 @@ impl RunHost {
         }
     }
 
-    /// The same for the body of a script that is run again for registrations of these ids.
-    pub(super) fn restoring(self, ids: BTreeMap<u64, String>) -> Self {
-        Self { ids: Some(ids), ..self.reading() }
+    /// The same for the body of a script that is run again for registrations of these ids, and for these timers.
+    pub(super) fn restoring(self, ids: BTreeMap<u64, String>, timers: BTreeSet<u64>) -> Self {
+        Self { ids: Some(ids), timers, ..self.reading() }
     }
 
     /// The same, but commands that write are passed over.
@@ -363,5 +372,41 @@ impl Host for RunHost {
         let ordinal = self.registered.fetch_add(1, Ordering::Relaxed);
         let known = self.ids.as_ref().and_then(|ids| ids.get(&ordinal).cloned());
         Ok(known.unwrap_or_else(|| registrations().next_id()))
+    }
+
+    fn create_timer(&self, options: &Options, in_body: bool) -> Result<Option<u64>, String> {
+        let ordinal = self.timed.fetch_add(1, Ordering::Relaxed);
+        let key = timers::key_of(options);
+        if self.ids.is_some() {
+            // A timer in memory has ended with its server: the body sees that it has one, but nothing starts.
+            return Ok(key.is_none_or(|_| self.timers.contains(&ordinal)).then_some(ordinal));
+        }
+        let Some(key) = key else { return Ok(Some(ordinal)) };
+        let session = self.session.upgrade().filter(|_| in_body);
+        let session = session.ok_or("registerTE() with a key can only be called by the script itself")?;
+        let mine = || self.timer_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        if mine().contains(&key) {
+            return Ok(None);
+        }
+        let free = self.door.errand(|slice| timers::is_free(slice.held(), &session, &key));
+        if !free.map_err(|denied| denied.to_string())?? {
+            return Ok(None);
+        }
+        mine().push(key);
+        Ok(Some(ordinal))
+    }
+
+    fn start_timer(&self, plan: Plan) -> Result<(), String> {
+        let session = self.owner().and_then(|owner| owner.session).ok_or("no timer can be started here")?;
+        let started = self.door.errand(|slice| {
+            // Nothing would end those of a session whose place another one has.
+            let may = timers::may_start(&session);
+            may.then(|| timers::start(slice.held(), &session, plan)).is_some()
+        });
+        match started {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the session of this script was replaced, it can't start timers any more".to_owned()),
+            Err(denied) => Err(denied.to_string()),
+        }
     }
 }

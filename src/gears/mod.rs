@@ -25,6 +25,7 @@ pub mod requirements;
 mod run;
 mod session;
 mod streams;
+mod timers;
 mod trigger;
 
 pub use commit::unregister;
@@ -38,6 +39,7 @@ pub use run::{resize_pool, run_script, stuck, ScriptRequest};
 pub(crate) use session::is_valid_id;
 pub use session::{sessions, Origin, Session, Sessions};
 pub use streams::{pause, StreamStatus};
+pub use timers::{abort as abort_timers, count as count_timers, learn as learn_timer};
 pub use trigger::trigger;
 
 use std::sync::atomic::AtomicU64;
@@ -60,6 +62,7 @@ pub fn register(loader: &Loader) -> Result<(), String> {
     observe(durable::on_server_event);
     observe(streams::on_server_event);
     observe(functions::on_server_event);
+    timers::register(loader)?;
     observe(repeat::on_server_event);
     Ok(())
 }

@@ -8,7 +8,9 @@ use sha1::{Digest, Sha1};
 
 use super::durable::Page;
 use super::host::RunHost;
-use super::{commit, executions, requirements, sessions, Execution, Finished, Origin, Session, Status, COUNTERS};
+use super::{
+    commit, executions, requirements, sessions, timers, Execution, Finished, Origin, Session, Status, COUNTERS,
+};
 use crate::python::{self, Plan, PlanOutcome, Ran, Run, Scope, Script, ScriptError, Waiting, Want};
 use crate::redis::{self, Lane, Level, Pools};
 use crate::reply::Reply;
@@ -69,9 +71,10 @@ fn script_reply(request: ScriptRequest, lane: &mut Lane) -> Reply {
         }
     };
     let (registered, plans): (Vec<Plan>, Vec<Plan>) = plans.into_iter().partition(|plan| plan.registration.is_some());
+    let (timed, registered): (Vec<Plan>, Vec<Plan>) = registered.into_iter().partition(timers::is_timer);
     let registers = !registered.is_empty();
-    if registers || session.replaces().is_some() {
-        if let Err(error) = put_in_force(session, registered, lane) {
+    if registers || !timed.is_empty() || session.replaces().is_some() {
+        if let Err(error) = put_in_force(session, registered, timed, lane) {
             forget(&host);
             return Reply::error(error);
         }
@@ -135,20 +138,24 @@ pub(super) fn restore(page: &Page, lane: &mut Lane) -> Result<(), Vec<u8>> {
     if !lane.is_inline() {
         cancel.set_limit(page.origin.limit);
     }
+    let timers = lane.slice(|slice| timers::wanted(slice.held(), page)).map_err(|stop| stop.to_string())?;
+    if page.ids.is_empty() && timers.is_empty() {
+        return Ok(());
+    }
     let (id, description) = (Some(page.session.clone()), page.description.clone());
     let session = sessions().open(id, description, true, None, page.origin.clone(), cancel.clone())?;
     let script = new_script(&session, lane)?;
     // What it creates is thrown away, and with it the token.
-    let host =
-        RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session).restoring(page.ids.clone());
-    let host = Arc::new(host);
+    let host = RunHost::new(Arc::clone(lane.door()), CancelToken::new()).for_session(&session);
+    let host = Arc::new(host.restoring(page.ids.clone(), timers));
     let run = new_run(&host, cancel, lane, page.origin.max_memory);
     let plans = script.exec(run, &page.origin.source);
     // It ran when the script was sent.
     forget(&host);
     let mut registered = plans.map_err(text_of)?;
     registered.retain(|plan| plan.registration.is_some());
-    let new = lane.slice(|slice| commit::restored(slice.held(), &session, page, registered));
+    let (timed, registered): (Vec<Plan>, Vec<Plan>) = registered.into_iter().partition(timers::is_timer);
+    let new = lane.slice(|slice| commit::restored(slice.held(), &session, page, registered, timed));
     for registration in new.map_err(|stop| stop.to_string())? {
         commit::tell(&registration, lane, "onRegistered");
     }
@@ -174,9 +181,14 @@ fn sum_of(origin: &Origin) -> [u8; 20] {
     sum.finalize().into()
 }
 
-/// Commits what a script has registered, and tells the registrations.
-fn put_in_force(session: &Arc<Session>, registered: Vec<Plan>, lane: &mut Lane) -> Result<(), String> {
-    let committed = lane.slice(|slice| commit::commit(slice.held(), session, registered));
+/// Commits what a script has registered and timed, and tells the registrations.
+fn put_in_force(
+    session: &Arc<Session>,
+    registered: Vec<Plan>,
+    timed: Vec<Plan>,
+    lane: &mut Lane,
+) -> Result<(), String> {
+    let committed = lane.slice(|slice| commit::commit(slice.held(), session, registered, timed));
     let new = committed.map_err(|stop| format!("ERR nothing was registered: {stop}"))??;
     for registration in new {
         commit::tell(&registration, lane, "onRegistered");
@@ -191,13 +203,13 @@ pub(in crate::gears) struct Owner {
     /// How long one may take in the background.
     pub(super) limit: Option<Duration>,
     /// Set for those of a script.
-    pub(super) _session: Option<Arc<Session>>,
+    pub(super) session: Option<Arc<Session>>,
 }
 
 impl From<&Arc<Session>> for Owner {
     fn from(session: &Arc<Session>) -> Self {
         let origin = &session.origin;
-        Self { max_memory: origin.max_memory, limit: origin.limit, _session: Some(Arc::clone(session)) }
+        Self { max_memory: origin.max_memory, limit: origin.limit, session: Some(Arc::clone(session)) }
     }
 }
 
@@ -256,13 +268,29 @@ fn run_kept(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut
 
 /// Runs an execution that nobody waits for: it is run, and dropped.
 pub(super) fn run_unattended(script: &Script, plan: &Plan, execution: &Arc<Execution>, lane: &mut Lane, owner: &Owner) {
+    run_then(script, plan, execution, lane, owner, |_| {});
+}
+
+/// Runs an execution that is dropped when it has ended; `then` is told, and must not wait.
+pub(super) fn run_then(
+    script: &Script,
+    plan: &Plan,
+    execution: &Arc<Execution>,
+    lane: &mut Lane,
+    owner: &Owner,
+    then: impl FnOnce(&Execution) + Send + 'static,
+) {
     match run_execution(script, plan, execution, lane, owner) {
-        Course::Ended(_) => drop(executions().remove(&execution.id)),
+        Course::Ended(_) => {
+            executions().remove(&execution.id);
+            then(execution);
+        }
         Course::Waits(waiting) => {
             let (kept, execution) = ((script.clone(), owner.clone()), Arc::clone(execution));
             waiting.then(move |result| {
                 end_execution(&execution, result);
                 executions().remove(&execution.id);
+                then(&execution);
                 drop(kept);
             });
         }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use once_cell::sync::Lazy;
 
-use crate::python::Isolation;
+use crate::python::{Isolation, Plan};
 use crate::sync::CancelToken;
 
 /// The script of a session, and how it is run: enough to run it again.
@@ -45,9 +45,21 @@ pub struct Session {
     serial: u64,
     /// The session whose place it takes when its script has succeeded.
     replaces: Mutex<Option<Arc<Session>>>,
+    /// What its timers with keys call, by their place in the script.
+    timers: Mutex<BTreeMap<u64, Arc<Plan>>>,
 }
 
 impl Session {
+    /// What its timer of this place in the script calls.
+    pub(super) fn timer(&self, ordinal: u64) -> Option<Arc<Plan>> {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner).get(&ordinal).cloned()
+    }
+
+    /// Keeps what one of its timers calls: a copy of the key may come at any time.
+    pub(super) fn keep_timer(&self, ordinal: u64, plan: &Arc<Plan>) {
+        self.timers.lock().unwrap_or_else(PoisonError::into_inner).insert(ordinal, Arc::clone(plan));
+    }
+
     /// The session whose place it takes when its script has succeeded.
     pub(super) fn replaces(&self) -> Option<Arc<Session>> {
         self.replaces.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -142,7 +154,8 @@ impl Sessions {
         let serial = self.next.fetch_add(1, Ordering::Relaxed);
         let upcoming = old.as_ref().is_some_and(|old| old.id == id);
         let replaces = Mutex::new(old);
-        let session = Arc::new(Session { id: id.clone(), description, cancel, origin, serial, replaces });
+        let timers = Mutex::default();
+        let session = Arc::new(Session { id: id.clone(), description, cancel, origin, serial, replaces, timers });
         let entry = Entry { serial, upcoming, session: Arc::downgrade(&session) };
         if upcoming {
             self.aside().push(entry);
@@ -175,6 +188,11 @@ impl Sessions {
         };
         found.extend(self.live().get(id).and_then(|entry| entry.session.upgrade()));
         found.into_iter().find(|session| session.id == id)
+    }
+
+    /// The session that has this id, whoever is about to take it over.
+    pub(super) fn in_place(&self, id: &str) -> Option<Arc<Session>> {
+        self.live().get(id).and_then(|entry| entry.session.upgrade())
     }
 
     /// All live sessions by id; with `replaced` those that lost their id to an upgrade instead.

@@ -15,7 +15,7 @@ use super::interpreter::{Core, Isolation, State};
 use super::{reaper, registry, watch};
 
 /// The runtime library, in the order in which its modules are loaded.
-const SOURCES: [(&CStr, &str); 11] = [
+const SOURCES: [(&CStr, &str); 12] = [
     (c"_interlock_guard", include_str!("lib/guard.py")),
     (c"_interlock_interrupt", include_str!("lib/interrupt.py")),
     (c"_interlock_loop", include_str!("lib/loop.py")),
@@ -25,6 +25,7 @@ const SOURCES: [(&CStr, &str); 11] = [
     (c"_interlock_registration", include_str!("lib/registration.py")),
     (c"_interlock_builder", include_str!("lib/builder.py")),
     (c"_interlock_function", include_str!("lib/function.py")),
+    (c"_interlock_timer", include_str!("lib/timer.py")),
     (c"_interlock_profile", include_str!("lib/profile.py")),
     (c"_interlock_runtime", include_str!("lib/runtime.py")),
 ];

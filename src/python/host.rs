@@ -106,6 +106,17 @@ pub trait Host: Send + Sync {
         Err("nothing can be registered here".to_owned())
     }
 
+    /// Asks for a timer: its place among those that the script asks for, or `None` if it has a key that is there
+    /// already. What the body asks for begins when the script has ended without an error.
+    fn create_timer(&self, _options: &Options, _in_body: bool) -> Result<Option<u64>, String> {
+        Err("no timer can be started here".to_owned())
+    }
+
+    /// Starts a timer that a step has asked for.
+    fn start_timer(&self, _plan: Plan) -> Result<(), String> {
+        Err("no timer can be started here".to_owned())
+    }
+
     /// Notes a function that the body of a library declares. Never waits.
     fn declare_function(&self, _name: &str) -> Result<(), String> {
         Err("functions can only be declared by a library, see RG.FUNCTION LOAD".to_owned())

@@ -439,6 +439,12 @@ pub(crate) fn current() -> Option<Arc<RunState>> {
     with_member(|member| member.run.clone())
 }
 
+/// Whether the calling thread is one that a script has started: others only join a run for a while.
+pub(crate) fn on_thread_of_script() -> bool {
+    let joined = || BEFORE.with_borrow(|before| !before.is_empty());
+    with_member(|member| member.child.is_some()).unwrap_or(true) && !joined()
+}
+
 /// Whether the calling thread must stop, and nothing holds the interrupts off.
 pub(crate) fn must_raise() -> bool {
     with_member(|member| {

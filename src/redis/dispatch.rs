@@ -121,7 +121,7 @@ impl Pools {
                 Pool::taking_turns("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK)
             }
             Pools::Python => Pool::new("il-python", settings::PYTHON_WORKERS.count(), PYTHON_STACK),
-            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.count(), WORKER_STACK),
+            Pools::Indexing => Pool::new("il-index", settings::INDEX_THREADS.threads(), WORKER_STACK),
             Pools::Scanning => Pool::new("il-scan", 1, WORKER_STACK),
             Pools::Maintenance => Pool::new("il-merge", MAINTENANCE_THREADS, WORKER_STACK),
         })

@@ -54,7 +54,7 @@ pub use entry::{ArgDoc, Command, CommandSpec, Invocation, Keys};
 pub use events::{observe, on_main_thread, ServerEvent, Shutdown};
 pub use filter::{filter_commands, CommandFilter, PassingCommand};
 pub use fork::AroundFork;
-pub use hashes::{is_hash, key_count, read_fields, read_hash};
+pub use hashes::{is_hash, key_count, read_fields, read_hash, take_fields, FieldValue};
 pub use held::Held;
 pub use info::InfoSection;
 pub use keys::{check_rights, keys_of};

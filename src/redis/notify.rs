@@ -36,11 +36,11 @@ pub struct KeyWatcher {
 
 /// Each watcher has a subscription of its own: the server does not tell a subscription of what its own callback does,
 /// but the others must know.
-static WATCHERS: [OnceCell<KeyWatcher>; 3] = [OnceCell::new(), OnceCell::new(), OnceCell::new()];
+static WATCHERS: [OnceCell<KeyWatcher>; 4] = [const { OnceCell::new() }; 4];
 
 /// The callback of each.
 const CALLBACKS: [raw::RedisModuleNotificationFunc; WATCHERS.len()] =
-    [Some(on_event::<0>), Some(on_event::<1>), Some(on_event::<2>)];
+    [Some(on_event::<0>), Some(on_event::<1>), Some(on_event::<2>), Some(on_event::<3>)];
 
 /// Everything that may make a key a hash, change one or end it. Keys that are loaded are left out: they are
 /// looked through when the loading has ended.

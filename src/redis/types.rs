@@ -46,6 +46,9 @@ pub trait KeyType: Clone + Send + 'static {
     /// The command `<name> key value expiry` that stores an encoded value: for replicas and the AOF.
     const RESTORE: &'static CStr;
 
+    /// Whether clients may bring values (`RESTORE`), not only files and the primary.
+    const BY_CLIENTS: bool = true;
+
     /// Where the server's handle is kept.
     fn handle() -> &'static KeyTypeHandle;
 
@@ -156,12 +159,16 @@ unsafe extern "C" fn rdb_load<T: KeyType>(io: *mut raw::RedisModuleIO, version: 
             return None;
         }
         // SAFETY: the server's load callback.
-        let value = T::decode(&unsafe { load_string(io) }?, version)?;
+        let (bytes, held) = unsafe { (load_string(io)?, held_here()) };
+        if !T::BY_CLIENTS && !held.is_loading() {
+            return None;
+        }
+        let value = T::decode(&bytes, version)?;
         // SAFETY: as above. There is no name where a value is loaded for no key.
         unsafe {
             let key = api!(RedisModule_GetKeyNameFromIO(io));
             if !key.is_null() {
-                value.arrived(&held_here(), api!(RedisModule_GetDbIdFromIO(io)), bytes_of(key.cast_mut()));
+                value.arrived(&held, api!(RedisModule_GetDbIdFromIO(io)), bytes_of(key.cast_mut()));
             }
         }
         Some(into_raw(value))

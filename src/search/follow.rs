@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::queue::Worked;
 use super::{dictionaries, lifecycle, registry, repeat, scan, work, Fields, SearchIndex, Update, View};
-use crate::redis::{read_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
+use crate::redis::{take_fields, Held, KeyEvent, KeyWatcher, ServerEvent};
 use crate::settings;
 
 /// What the server is to tell us.
@@ -44,7 +44,7 @@ pub(super) fn look(held: &Held<'_>, index: &Arc<SearchIndex>, key: &[u8]) {
 
 /// What a hash has now; `None` when there is none of this name.
 pub(super) fn read(held: &Held<'_>, view: &Arc<View>, key: &[u8]) -> Option<Update> {
-    let values = read_fields(held, key, view.identifiers())?;
+    let values = take_fields(held, key, view.identifiers())?;
     Some(Update::Fields(Fields { view: Arc::clone(view), values }))
 }
 

@@ -10,7 +10,7 @@ use engine::expression::{Expression, Value};
 use engine::text::Language;
 
 use super::{Fields, SearchIndex};
-use crate::redis::{call, is_hash, read_value, Held};
+use crate::redis::{call, is_hash, read_value, FieldValue, Held};
 use crate::reply::Reply;
 
 /// A document to be written.
@@ -53,7 +53,7 @@ impl Document {
         let view = index.view();
         let value = |name: &[u8]| {
             let mut pairs = self.fields.chunks_exact(2);
-            pairs.rfind(|pair| *pair[0] == *name).map(|pair| Box::from(&*pair[1]))
+            pairs.rfind(|pair| *pair[0] == *name).map(|pair| FieldValue::from(Box::<[u8]>::from(&*pair[1])))
         };
         let values = view.identifiers().iter().map(|name| value(name)).collect();
         Fields { view, values }.document(&self.key).map(drop)

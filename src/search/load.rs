@@ -14,7 +14,7 @@ use super::plan::{hidden, Columns, Plan};
 use super::rows::{Field, Row};
 use super::snippets::Snippets;
 use super::{recheck, Failure, Fields, SearchIndex, COUNTERS};
-use crate::redis::{read_fields, read_hash, Held, KeyAccess, Lane, Slice};
+use crate::redis::{read_fields, read_hash, take_fields, Held, KeyAccess, Lane, Slice};
 use crate::settings;
 use crate::sync::CancelToken;
 
@@ -150,7 +150,7 @@ impl Loader<'_> {
     /// The indexed fields of a document as they are.
     fn fields_now(&self, held: &Held<'_>, key: &[u8]) -> Option<Fields> {
         let view = self.index.view();
-        let values = read_fields(held, key, view.identifiers())?;
+        let values = take_fields(held, key, view.identifiers())?;
         Some(Fields { view, values })
     }
 

@@ -44,7 +44,7 @@ pub use plan::Plan;
 pub use queue::{analysis_limits, Fields, Update};
 pub use request::{Content, Filter, Highlight, Request, Returned, Sort, Summarize};
 pub use rows::{Answer, Field, Row};
-pub use vocabulary::{misspelled, tag_values, Spelling};
+pub use vocabulary::{misspelled, tag_values, word_count, Spelling};
 
 use crate::redis::{observe, Loader};
 

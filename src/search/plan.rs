@@ -88,7 +88,8 @@ impl Plan {
     /// The text for the client.
     pub fn new(request: &Request, view: Arc<View>) -> Result<Self, String> {
         if (request.highlight.is_some() || request.summarize.is_some()) && !view.options.store_byte_offsets {
-            return Err("Cannot use highlight/summarize because NOOFFSETS was specified at index level".to_owned());
+            // Spelled as clients know it.
+            return Err("Cannot use highlight/summarize because NOOFSETS was specified at index level".to_owned());
         }
         let language = request.language.unwrap_or(view.options.language);
         let query = query(request, &view, language).map_err(|error| error.to_string())?;

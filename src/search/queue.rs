@@ -17,6 +17,7 @@ use engine::segment::Seq;
 use engine::text::AnalysisLimits;
 
 use super::View;
+use crate::redis::FieldValue;
 use crate::settings;
 
 /// The copied fields of a key, in the order of [`View::identifiers`].
@@ -25,7 +26,7 @@ pub struct Fields {
     /// How they are to be read.
     pub view: Arc<View>,
     /// `None` for a field that the key has not.
-    pub values: Vec<Option<Box<[u8]>>>,
+    pub values: Vec<Option<FieldValue>>,
 }
 
 impl Fields {

@@ -29,6 +29,8 @@ pub struct Request {
     pub payloads: bool,
     /// `WITHSORTKEYS`
     pub sort_keys: bool,
+    /// `WITHWARNINGS`
+    pub warnings: bool,
     /// `VERBATIM`
     pub verbatim: bool,
     /// `EXPANDER`
@@ -75,6 +77,7 @@ impl Request {
             explain: false,
             payloads: false,
             sort_keys: false,
+            warnings: false,
             verbatim: false,
             expander: Expander::default(),
             keep_stop_words: false,

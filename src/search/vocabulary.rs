@@ -26,6 +26,14 @@ pub fn tag_values(
     over_snapshot(lane, index, arrival, |snapshot, budget| terms::tag_values(snapshot, field, budget))
 }
 
+/// How many different words documents have, with what is derived from them.
+///
+/// # Errors
+/// Why there is no answer.
+pub fn word_count(lane: &mut Lane, index: &Arc<SearchIndex>) -> Result<u64, Failure> {
+    within(lane, index, |budget| index.documents().words(budget))
+}
+
 /// What FT.SPELLCHECK asks for.
 pub struct Spelling {
     /// The query.
@@ -73,10 +81,15 @@ fn over_snapshot<R>(
     arrival: &Arrival,
     work: impl FnOnce(&Snapshot, &Budget<'_>) -> R,
 ) -> Result<R, Failure> {
+    let snapshot = index.snapshot(arrival, lane.cancel()).map_err(Failure::Stopped)?;
+    within(lane, index, |budget| work(&snapshot, budget))
+}
+
+/// Runs `work` until the index is dropped or nobody waits any more.
+fn within<R>(lane: &mut Lane, index: &SearchIndex, work: impl FnOnce(&Budget<'_>) -> R) -> Result<R, Failure> {
     let cancel = lane.cancel();
-    let snapshot = index.snapshot(arrival, cancel).map_err(Failure::Stopped)?;
     let ask = || (cancel.stopped().is_some() || index.is_dropped()).then_some(Ended::Cancelled);
-    let result = work(&snapshot, &Budget::new(&ask));
+    let result = work(&Budget::new(&ask));
     cancel.check().map_err(Failure::Stopped)?;
     if index.is_dropped() {
         return Err(Failure::no_index(index.name()));

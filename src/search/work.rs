@@ -45,13 +45,20 @@ impl Drop for Place {
 
 /// Asks for readers if `unread` changes need more than there are.
 pub(super) fn wake(index: &Arc<SearchIndex>, unread: usize) {
-    let readers = index.crew().readers.load(Ordering::Acquire);
-    if unread == 0 || (readers > 0 && (unread <= readers * SHARE || readers >= settings::INDEX_THREADS.count())) {
+    if unread == 0 {
         return;
     }
-    let place = Place::take(index);
-    // A refusal means that the server shuts down.
-    let _ = background(Pools::Indexing, 0, CancelToken::new(), move |lane| read(place, lane.cancel()));
+    let threads = settings::INDEX_THREADS.threads();
+    // As many at once as are needed: a long document comes alone, and nobody else would ask for them.
+    for _ in 0..threads {
+        let readers = index.crew().readers.load(Ordering::Acquire);
+        if readers > 0 && (unread <= readers * SHARE || readers >= threads) {
+            return;
+        }
+        let place = Place::take(index);
+        // A refusal means that the server shuts down.
+        let _ = background(Pools::Indexing, 0, CancelToken::new(), move |lane| read(place, lane.cancel()));
+    }
 }
 
 fn read(place: Place, cancel: &CancelToken) {

@@ -50,6 +50,14 @@ impl SealedDict {
         self.map.stream()
     }
 
+    /// The keys of a space, in order.
+    pub fn of_space(&self, space: Space) -> fst::map::StreamBuilder<'_> {
+        let prefix = space.prefix();
+        // Spaces are numbers of two bytes, the last of which is never used.
+        let next = u16::from_be_bytes(prefix) + 1;
+        self.map.range().ge(prefix).lt(next.to_be_bytes())
+    }
+
     /// Calls `visit` with each matching term of a space in order, until it says false or the budget is
     /// used up.
     pub fn matching(&self, space: Space, pattern: &Pattern, budget: &Budget<'_>, mut visit: impl FnMut(&[u8]) -> bool) {

@@ -13,6 +13,7 @@ mod keys;
 mod maintain;
 mod occurrences;
 mod snapshot;
+mod words;
 
 pub use image::{Image, Restored};
 pub use snapshot::{Arrival, Snapshot};
@@ -28,6 +29,7 @@ use keys::KeyTable;
 use snapshot::Pins;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+use words::Counted;
 
 /// What happens to one key.
 #[derive(Debug)]
@@ -72,10 +74,6 @@ pub struct Figures {
     pub total_len: u64,
     /// Versions held, dead ones included.
     pub versions: u64,
-    /// Distinct terms, tags included, counted once in each segment.
-    pub terms: u64,
-    /// Words and what is derived from them, counted once in each segment.
-    pub words: u64,
     /// Postings, their positions and blocks, those of dead versions included.
     pub postings: Counts,
     /// Segments, the live one included.
@@ -110,6 +108,7 @@ pub struct Index {
     suffixed: RwLock<Arc<Suffixed>>,
     documents: AtomicU64,
     total_len: AtomicU64,
+    counted: Mutex<Counted>,
 }
 
 impl Default for Index {
@@ -140,6 +139,7 @@ impl Index {
             suffixed: RwLock::default(),
             documents: AtomicU64::new(0),
             total_len: AtomicU64::new(0),
+            counted: Mutex::default(),
         }
     }
 
@@ -275,8 +275,6 @@ impl Index {
         for segment in state.segments() {
             figures.segments += 1;
             figures.versions += u64::from(segment.len());
-            figures.terms += segment.term_count() as u64;
-            figures.words += segment.word_count();
             figures.postings += segment.counts();
             figures.memory += segment.memory();
         }

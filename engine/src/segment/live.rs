@@ -22,6 +22,7 @@ use crate::schema::{FieldId, FieldMask};
 use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::sync::{OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::sync::{Arc, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 /// Documents that a live segment can hold.
 pub const CAPACITY: usize = CHUNKS * CHUNK;
@@ -33,10 +34,16 @@ const CHUNKS: usize = if cfg!(feature = "loom") { 2 } else { 64 };
 /// Terms inserted, or looked at by a pattern, before others are let in: some tens of microseconds.
 const PIECE: usize = 256;
 
+/// How long the writer of a large document waits for them between two pieces at most.
+const LET_IN: Duration = Duration::from_micros(500);
+
 /// The segment that is written to, and its like that were frozen.
 #[derive(Debug)]
 pub struct LiveSegment {
     terms: RwLock<Terms>,
+    /// Readers that want `terms` and do not have it. A hint, on which nothing depends: no scheduler need try its
+    /// interleavings.
+    knocking: std::sync::atomic::AtomicU32,
     chunks: Box<[OnceLock<Chunk>]>,
     len: AtomicU32,
     deaths: AtomicU32,
@@ -71,6 +78,7 @@ impl Default for LiveSegment {
     fn default() -> Self {
         Self {
             terms: RwLock::default(),
+            knocking: std::sync::atomic::AtomicU32::new(0),
             chunks: (0..CHUNKS).map(|_| OnceLock::new()).collect(),
             len: AtomicU32::new(0),
             deaths: AtomicU32::new(0),
@@ -106,6 +114,8 @@ impl LiveSegment {
             if inserted < PIECE {
                 break;
             }
+            drop(target);
+            self.let_in();
         }
         drop(terms);
         let (live, memory) = LiveDoc::new(document, facts, seq);
@@ -118,8 +128,20 @@ impl LiveSegment {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Terms> {
+        self.knocking.fetch_add(1, Ordering::Relaxed);
         // A panic of the writer leaves at worst postings of a document that is never published.
-        self.terms.read().unwrap_or_else(PoisonError::into_inner)
+        let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
+        self.knocking.fetch_sub(1, Ordering::Relaxed);
+        terms
+    }
+
+    /// Lets in who waits: a writer that takes the lock again at once would have it before those that are only being
+    /// woken up, piece after piece.
+    fn let_in(&self) {
+        let begun = Instant::now();
+        while self.knocking.load(Ordering::Relaxed) > 0 && begun.elapsed() < LET_IN {
+            std::thread::yield_now();
+        }
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Terms> {
@@ -136,6 +158,10 @@ impl LiveSegment {
         let terms = self.read();
         let number = terms.dict.get(key)?;
         Some(terms.lists[number as usize].view(&terms.masks))
+    }
+
+    pub(super) fn has(&self, key: &[u8]) -> bool {
+        self.read().dict.get(key).is_some()
     }
 
     pub(super) fn matching(

@@ -130,11 +130,11 @@ impl Segment {
         }
     }
 
-    /// How many terms there are, of all spaces.
-    pub fn term_count(&self) -> usize {
+    /// Whether a document has a key, or had.
+    pub fn has(&self, key: &[u8]) -> bool {
         match self {
-            Self::Live(segment) => segment.term_count(),
-            Self::Sealed(segment) => segment.dict.len(),
+            Self::Live(segment) => segment.has(key),
+            Self::Sealed(segment) => segment.dict.get(key).is_some(),
         }
     }
 

@@ -18,10 +18,12 @@ impl Command for DropIndex {
     };
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
+        let refused = |word: &[u8]| Outcome::Reply(Reply::error(format!("Unknown argument `{}`", shown(word))));
         let (name, with_documents) = match invocation.args() {
             [name] => (name, false),
             [name, word] if is_word(word, "DD") => (name, true),
-            [_, word, ..] => return Outcome::Reply(Reply::error(format!("Unknown argument `{}`", shown(word)))),
+            [_, dd, word, ..] if is_word(dd, "DD") => return refused(word),
+            [_, word, ..] => return refused(word),
             [] => return Outcome::Reply(Reply::error("ERR no index name")),
         };
         remove(invocation, name, with_documents)

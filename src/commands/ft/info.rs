@@ -6,11 +6,10 @@ use engine::index::Figures;
 use engine::schema::{Field, FieldKind, Sortable};
 use engine::text::Language;
 
-use super::unknown_index;
-use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Job, Outcome, Pools};
+use super::{job, unknown_index};
+use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
-use crate::search::{definition, registry, Failures, SearchIndex, View};
-use crate::sync::CancelToken;
+use crate::search::{definition, registry, word_count, Failures, SearchIndex, View};
 
 pub(super) struct Info;
 
@@ -28,15 +27,10 @@ impl Command for Info {
         let Some(index) = found else { return Outcome::Reply(Reply::error(unknown_index())) };
         let arrival = index.documents().arrive();
         let is_resp3 = invocation.is_resp3();
-        Outcome::Job(Job {
-            pool: Pools::Workers,
-            limit: None,
-            cancel: CancelToken::new(),
-            inline_limit: None,
-            run: Box::new(move |lane| match index.catch_up(&arrival, lane.cancel()) {
-                Ok(()) => info(&index, is_resp3),
-                Err(stop) => Reply::error(format!("ERR {stop}")),
-            }),
+        job(move |lane| {
+            index.catch_up(&arrival, lane.cancel()).map_err(|stop| format!("ERR {stop}"))?;
+            let words = word_count(lane, &index).map_err(|failure| failure.to_string())?;
+            Ok(info(&index, words, is_resp3))
         })
     }
 }
@@ -60,7 +54,7 @@ fn mean(sum: f64, of: u64) -> Reply {
     Reply::Double(if of == 0 { f64::NAN } else { sum / of as f64 })
 }
 
-fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
+fn info(index: &Arc<SearchIndex>, words: u64, is_resp3: bool) -> Reply {
     let (view, figures, errors) = (index.view(), index.documents().figures(), index.errors());
     let memory = figures.memory;
     let fields = view.schema.fields();
@@ -73,7 +67,7 @@ fn info(index: &Arc<SearchIndex>, is_resp3: bool) -> Reply {
         ("fields", Reply::Array(fields.iter().map(old_field).collect())),
         ("num_docs", Reply::count(figures.documents)),
         ("max_doc_id", Reply::count(figures.versions)),
-        ("num_terms", Reply::count(figures.terms)),
+        ("num_terms", Reply::count(words)),
         ("num_records", Reply::count(figures.postings.records)),
         ("inverted_sz_mb", mb(memory.postings + memory.columns)),
         ("vector_index_sz_mb", mb(0)),

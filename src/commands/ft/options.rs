@@ -35,6 +35,7 @@ pub(super) fn request(words: &[&[u8]]) -> Result<Request, String> {
             b"WITHSCORES" => request.scores = true,
             b"WITHPAYLOADS" => request.payloads = true,
             b"WITHSORTKEYS" => request.sort_keys = true,
+            b"WITHWARNINGS" => request.warnings = true,
             b"EXPLAINSCORE" => request.explain = true,
             b"INORDER" => request.in_order = true,
             b"SLOP" => request.slop = Some(words.number("SLOP")?),

@@ -17,6 +17,7 @@ pub(super) struct Shape {
     scores: bool,
     payloads: bool,
     sort_keys: bool,
+    warnings: bool,
     content: bool,
 }
 
@@ -27,15 +28,21 @@ impl Shape {
             scores: request.scores,
             payloads: request.payloads,
             sort_keys: request.sort_keys,
+            warnings: request.warnings,
             content: request.content != Content::None,
         }
     }
 
     pub(super) fn reply(self, answer: Answer) -> Reply {
         if self.resp3 {
-            Reply::Map(self.map(answer))
-        } else {
-            self.flat(answer)
+            return Reply::Map(self.map(answer));
+        }
+        let warnings = self.warnings.then(|| warnings(&answer));
+        let rows = self.flat(answer);
+        match warnings {
+            // Clients read rows to the end of the array, so warnings can't stand among them.
+            Some(warnings) => Reply::Array(vec![rows, warnings]),
+            None => rows,
         }
     }
 
@@ -55,7 +62,7 @@ impl Shape {
 
     /// The entries of the RESP3 map.
     pub(super) fn map(self, answer: Answer) -> Vec<(Reply, Reply)> {
-        let warning = if answer.partial { vec![Reply::bulk(TIMED_OUT)] } else { Vec::new() };
+        let warnings = warnings(&answer);
         let total = Reply::count(answer.total);
         let rows = answer.rows.into_iter().map(|row| {
             let parts = self.parts(row);
@@ -72,7 +79,7 @@ impl Shape {
             entry("total_results", total),
             entry("format", word("STRING")),
             entry("results", Reply::Array(rows.collect())),
-            entry("warning", Reply::Array(warning)),
+            entry("warning", warnings),
         ]
     }
 
@@ -91,6 +98,11 @@ impl Shape {
                 .then(|| Reply::map(row.fields.into_iter().map(|(name, value)| (name, Reply::bulk(value))))),
         }
     }
+}
+
+/// What is to be known of the answer as a whole.
+fn warnings(answer: &Answer) -> Reply {
+    Reply::Array(answer.partial.then(|| Reply::bulk(TIMED_OUT)).into_iter().collect())
 }
 
 /// What a row shows, in order.
@@ -174,6 +186,16 @@ mod tests {
         assert_eq!(items, [Reply::Int(4), Reply::bulk("k"), score, Reply::Null, Reply::bulk("#7"), fields]);
         let bare = Request { content: Content::None, ..Request::new(b"q") };
         assert_eq!(Shape::new(&bare, false).reply(answer()), Reply::Array(vec![Reply::Int(4), Reply::bulk("k")]));
+    }
+
+    #[test]
+    fn resp2_warns_who_asks_for_it() {
+        let request = Request { content: Content::None, warnings: true, ..Request::new(b"q") };
+        let rows = Reply::Array(vec![Reply::Int(4), Reply::bulk("k")]);
+        let expected = |warnings| Reply::Array(vec![rows.clone(), warnings]);
+        assert_eq!(Shape::new(&request, false).reply(answer()), expected(Reply::bulks([TIMED_OUT])));
+        let whole = Answer { partial: false, ..answer() };
+        assert_eq!(Shape::new(&request, false).reply(whole), expected(Reply::Array(Vec::new())));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::LOOKS;
 use crate::commands::args::is_word;
-use crate::gears::{executions, sessions, Execution, Status};
+use crate::gears::{abort_timers, executions, sessions, Execution, Status};
 use crate::redis::{node_id, ArgDoc, Command, CommandSpec, Invocation, Outcome, Wait};
 use crate::reply::Reply;
 use crate::sync::CancelToken;
@@ -200,7 +200,7 @@ impl Command for Abort {
         name: c"rg.abortexecution",
         flags: LOOKS,
         arity: 2,
-        summary: c"Stops an execution, or the script of a session.",
+        summary: c"Stops an execution, or the script of a session and its timers.",
         args: ID,
     };
 
@@ -217,6 +217,7 @@ impl Command for Abort {
                 match id.and_then(|id| sessions().get(id)) {
                     Some(session) => {
                         session.cancel.cancel(crate::sync::Stop::Aborted);
+                        abort_timers(&invocation.held, &session);
                         Reply::ok()
                     }
                     None => Reply::error("execution does not exist"),

@@ -15,6 +15,7 @@ mod pyexecute;
 mod registrations;
 mod requirements;
 mod session;
+mod timer;
 mod trigger;
 
 pub(super) use info::SECTIONS;
@@ -45,6 +46,7 @@ pub(super) fn register(loader: &Loader) -> Result<(), String> {
     loader.command::<registrations::ClearStats>()?;
     loader.command::<session::Session<1>>()?;
     loader.command::<session::Session<2>>()?;
+    loader.command::<timer::Timer>()?;
     loader.command::<trigger::Trigger>()?;
     loader.command::<trigger::TriggerOnKey>()?;
     function::register(loader)?;

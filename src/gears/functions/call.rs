@@ -98,7 +98,7 @@ fn run(
         return Err(format!("ERR the library {} does not declare {} any more", header.name, function.name).into_bytes());
     };
     let cancel = lane.cancel().clone();
-    let owner = Owner { max_memory: header.max_memory, limit: header.limit, _session: None };
+    let owner = Owner { max_memory: header.max_memory, limit: header.limit, session: None };
     let mut host = RunHost::for_execution(lane, &owner);
     if function.readonly {
         host = host.read_only();

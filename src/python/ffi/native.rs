@@ -384,6 +384,23 @@ fn create_registration<'a>(call: &Call<'a>) -> Outcome<'a> {
     keep_plan(call, Some(options(call, 4)?))
 }
 
+fn create_timer<'a>(call: &Call<'a>) -> Outcome<'a> {
+    let run = call.run()?;
+    if run::on_thread_of_script() {
+        return Err(Fault::Error(b"can not create time event on a python created thread".to_vec()));
+    }
+    let owner = run.owner.upgrade().ok_or_else(|| Fault::Error(b"the script has ended".to_vec()))?;
+    let (info, options, in_body) = (plan_info(call)?, options(call, 4)?, run.is_body());
+    let Some(ordinal) = call.ask(|host| host.create_timer(&options, in_body))?? else { return call.flag(false) };
+    let plan = Plan::new(ordinal.to_string(), info, Some(options), call.get(0)?.store(), owner);
+    if in_body {
+        run.plans.lock().unwrap_or_else(PoisonError::into_inner).push(plan);
+    } else {
+        call.ask(|host| host.start_timer(plan))??;
+    }
+    call.flag(true)
+}
+
 fn create_function<'a>(call: &Call<'a>) -> Outcome<'a> {
     let run = call.run()?;
     let owner = run.owner.upgrade().filter(|_| run.is_body());
@@ -557,6 +574,7 @@ functions! {
     config_get: "config_get(key): a value of the extra configuration, or None.";
     create_execution: "create_execution(plan, reader, description, steps, apart): queues an execution, returns its id.";
     create_registration: "create_registration(plan, reader, description, steps, options): notes a registration, returns its id.";
+    create_timer: "create_timer(plan, reader, description, steps, options): asks for a timer; whether it will be there.";
     create_function: "create_function(function, name, options): notes a function of a library.";
     open_source: "open_source(pattern, no_scan, read_value): starts to read keys.";
     next_records: "next_records(source): the next records, none at the end.";

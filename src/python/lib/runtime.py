@@ -16,6 +16,7 @@ import _interlock_interrupt as interrupt
 import _interlock_loop as loop
 import _interlock_pipeline as pipeline
 import _interlock_profile as profile
+import _interlock_timer as timer
 import _interlock_waiting as waiting
 from _interlock import GearsError, GearsFlatError, GearsForceStopped
 
@@ -118,17 +119,7 @@ def registerGearsThread():
     """Every thread that a script starts belongs to it: there is nothing to register."""
 
 
-def not_yet(name, what):
-    """A function of RedisGears that comes with a later version."""
-
-    def missing(*_args, **_kwargs):
-        raise GearsError(f"{name}() is not available yet: {what} come with a later version")
-
-    missing.__name__ = missing.__qualname__ = name
-    return missing
-
-
-registerTE = not_yet("registerTE", "timers")
+registerTE = timer.registerTE
 gearsFuture = waiting.Future
 createFuture = loop.createFuture
 setFutureResults = loop.setFutureResults

@@ -6,7 +6,7 @@ use crate::limits;
 use crate::query::ast::{Exact, Node, NodeKind, Pattern, Word};
 use crate::query::scanner::{Symbol, SymbolKind};
 use crate::query::Dialect;
-use crate::text::tokeniser::{unescape_into, Words};
+use crate::text::tokeniser::{unescape_into, word_len, Words};
 
 impl Parser<'_> {
     /// Whether a clause, or a sign before one, comes next.
@@ -55,7 +55,10 @@ impl Parser<'_> {
                 }
             }
             SymbolKind::Nothing => NodeKind::Exact(Exact { words: Vec::new() }),
-            SymbolKind::WildcardStart => NodeKind::Pattern(Pattern::Wildcard(self.scanner.until(b'\'')?.to_vec())),
+            SymbolKind::WildcardStart => {
+                let written = self.scanner.until(b'\'')?;
+                NodeKind::Pattern(self.wildcard(written)?)
+            }
             SymbolKind::Star => {
                 let word = self.adjacent_word(symbol)?;
                 if self.scanner.take_adjacent(b'*') {
@@ -85,6 +88,12 @@ impl Parser<'_> {
         let mut name = Vec::new();
         unescape_into(&self.scanner.bytes(symbol)[1..], &mut name);
         self.params.get(&name)
+    }
+
+    /// The pattern between `w'` and `'`: as it is written, or the value of a parameter that is all there is.
+    pub(super) fn wildcard(&self, written: &[u8]) -> Result<Pattern, QueryError> {
+        let param = written.strip_prefix(b"$").filter(|name| !name.is_empty() && word_len(name).0 == name.len());
+        Ok(Pattern::Wildcard(param.map_or(Ok(written), |name| self.params.get(name))?.to_vec()))
     }
 
     /// The word directly after the sign `before`.

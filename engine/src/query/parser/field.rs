@@ -224,7 +224,7 @@ impl<'q> Parser<'q> {
     fn tag(&self, text: &[u8], offset: usize) -> Result<TagValue, QueryError> {
         if self.dialect > Dialect::V1 {
             match text {
-                [b'w', b'\'', pattern @ .., b'\''] => return Ok(TagValue::Like(Pattern::Wildcard(pattern.to_vec()))),
+                [b'w', b'\'', pattern @ .., b'\''] => return Ok(TagValue::Like(self.wildcard(pattern)?)),
                 [b'"', quoted @ .., b'"'] | [b'\'', quoted @ .., b'\''] => {
                     return Ok(TagValue::Is(if quoted.is_empty() { Vec::new() } else { literal(quoted) }));
                 }

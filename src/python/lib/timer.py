@@ -1,0 +1,57 @@
+"""How does a script have something done again and again? registerTE, checked and as a plan for the native side."""
+
+import _interlock
+import _interlock_pipeline as pipeline
+from _interlock_registration import error, raw
+
+pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
+
+#: The longest period, in seconds: thirty years.
+LONGEST = 10**9
+
+Function = type(lambda: 0)
+MISSING = object()
+
+# Flags of code objects, as in inspect, which is slow to import.
+GENERATOR, ASYNC_GENERATOR = 0x20, 0x200
+
+
+def registerTE(period_seconds=MISSING, callback=MISSING, key=None):
+    """Calls `callback()` every `period_seconds`, counted from the end of one call to the next, until it raises.
+
+    With `key` the timer is a key of the data set: it is saved and replicated, and ends with the key. Returns whether it
+    was made: False if the key is there already.
+    """
+    if period_seconds is MISSING or callback is MISSING:
+        raise error("not enough arguments for time event")
+    if type(callback) is not Function:
+        raise error("callback must be a function")
+    check_code(callback)
+    if isinstance(period_seconds, bool) or not isinstance(period_seconds, (int, float)):
+        raise error("time argument must be a long")
+    if not 0 < period_seconds <= LONGEST:
+        raise error(f"time argument must be more than 0 and at most {LONGEST} seconds, not {period_seconds}")
+    if key is not None and not isinstance(key, str):
+        raise error("key argument must be a string")
+
+    def once():
+        yield None
+
+    step = pipeline.Step("foreach", lambda _: callback(), callback)
+    plan = pipeline.Plan("PythonReader", once, {}, [step], "timer")
+    options = [b"millis", max(1, int(period_seconds * 1000))]
+    if key is not None:
+        # A list, since it may be missing.
+        options += [b"key", [raw(key)]]
+    return _interlock.create_timer(plan, "TimeEvent", plan.description, plan.describe(), options)
+
+
+def check_code(callback):
+    """What can't be called without arguments is refused here, not at the first call."""
+    code = callback.__code__
+    if code.co_flags & (GENERATOR | ASYNC_GENERATOR):
+        raise error("callback must not be a generator")
+    needed = code.co_argcount - len(callback.__defaults__ or ())
+    named = code.co_kwonlyargcount - len(callback.__kwdefaults__ or ())
+    if needed > 0 or named > 0:
+        raise error("callback must take no arguments")
