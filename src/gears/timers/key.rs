@@ -83,13 +83,13 @@ mod tests {
         let page = Arc::new(Page::bare("s", None, &origin));
         let timer = TimerKey { page, ordinal: 3, period: Duration::from_millis(1500), serial: Cell::new(9) };
         let bytes = timer.encode();
-        let read = TimerKey::decode(&bytes, 1).expect("what was written");
+        let read = TimerKey::decode(&bytes, TimerKey::VERSION).expect("what was written");
         assert_eq!((&*read.page, read.ordinal, read.period), (&*timer.page, 3, timer.period));
         assert_eq!(read.serial.get(), 0, "it is another timer");
         for length in 0..bytes.len() {
-            assert!(TimerKey::decode(&bytes[..length], 1).is_none(), "{length}");
+            assert!(TimerKey::decode(&bytes[..length], TimerKey::VERSION).is_none(), "{length}");
         }
         let never = TimerKey { period: Duration::ZERO, ..timer };
-        assert!(TimerKey::decode(&never.encode(), 1).is_none());
+        assert!(TimerKey::decode(&never.encode(), TimerKey::VERSION).is_none());
     }
 }

@@ -136,11 +136,19 @@ impl<'a> Call<'a> {
         if host.holds_lock() {
             return Ok(work(host));
         }
-        if host.keep_lent() {
-            let _lent = Lent(host);
-            return Ok(work(host));
-        }
         Ok(self.attached.detached(|| work(host)))
+    }
+
+    /// As [`Call::ask`] for one short question that begins and ends with the lock: if the lock is lent just now, nothing
+    /// waits either.
+    fn ask_briefly<R>(&self, work: impl FnOnce(&dyn Host) -> R) -> Result<R, Fault> {
+        let run = self.run()?;
+        run.may_ask()?;
+        if run.host.keep_lent() {
+            let _lent = Lent(&*run.host);
+            return Ok(work(&*run.host));
+        }
+        self.ask(work)
     }
 }
 
@@ -219,7 +227,7 @@ fn execute<'a>(call: &Call<'a>) -> Outcome<'a> {
         return Err(Fault::Error(b"the given command must be a string".to_vec()));
     }
     let argv = (0..call.arguments.len()).map(|at| call.text(at)).collect::<Result<Vec<_>, _>>()?;
-    match call.ask(|host| host.execute(argv))? {
+    match call.ask_briefly(|host| host.execute(argv))? {
         Ok(Reply::Error(text)) | Err(text) => Err(Fault::Error(text)),
         Ok(reply) => Ok(to_python(attached, &reply)?),
     }
