@@ -178,3 +178,29 @@ GB('CommandReader').map(later).register(trigger='later')
         thread.join(60)
     assert wrong == []
     assert r.get("n") == b"2000"
+
+
+@pytest.mark.parametrize("mode", ["async", "async_local", "sync"])
+def test_atomic_blocks_of_many_calls_are_whole(server, r, mode):
+    """Also while the server's thread lends its lock for the calls' other questions."""
+    register(r, "def pair(words):\n    execute('GET', 'left')\n    with atomic():\n        execute('INCR', 'left')\n"
+                "        execute('INCR', 'right')\n    execute('GET', 'right')\n"
+                f"GB('CommandReader').foreach(pair).register(trigger='pair', mode={mode!r})")
+
+    def calls():
+        with server.client() as client:
+            for _ in range(20):
+                with client.pipeline(transaction=False) as pipe:
+                    for _ in range(10):
+                        pipe.execute_command("RG.TRIGGER", "pair")
+                    pipe.execute()
+
+    threads = [threading.Thread(target=calls) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        left, right = r.mget("left", "right")
+        assert left == right
+    for thread in threads:
+        thread.join()
+    assert r.mget("left", "right") == [b"1200", b"1200"]
