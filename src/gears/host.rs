@@ -225,7 +225,7 @@ impl Host for RunHost {
                 redis::call_as_client(slice.held(), &argv)
             }
         };
-        match self.door.errand(run) {
+        match self.door.question(run) {
             Ok(Reply::Error(text)) => Err(text),
             Ok(reply) => Ok(reply),
             Err(denied) => Err(denied.to_string().into_bytes()),

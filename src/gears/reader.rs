@@ -48,7 +48,7 @@ impl RecordSource for KeysSource {
         match &mut self.state {
             State::One(key) => {
                 if let Some(key) = key.take() {
-                    let record = self.door.errand(|slice| record(slice, key, None, read_value));
+                    let record = self.door.question(|slice| record(slice, key, None, read_value));
                     batch.push(record.map_err(|denied| denied.to_string())?);
                 }
             }

@@ -14,7 +14,7 @@ use once_cell::sync::{Lazy, OnceCell};
 use redis_module::raw;
 
 use super::lane::{Client, Waits};
-use super::{blocked, contend, priority, write, BlockedReply, Held, Invocation, Lane};
+use super::{blocked, contend, loan, priority, write, BlockedReply, Held, Invocation, Lane};
 use crate::reply::Reply;
 use crate::settings;
 use crate::sync::{CancelToken, Pool, Refused, Stop};
@@ -305,6 +305,9 @@ fn pooled(job: Job, invocation: &Invocation<'_>) {
         let reply = run(job.run, &mut lane);
         drop(lane);
         client.answer(&reply);
+        if of == Pools::Python && of.get().queued() == 0 {
+            loan::end_loan();
+        }
     });
     // The job was dropped with the duty to answer: the client has its error.
     let _ = refused;

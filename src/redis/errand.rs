@@ -169,7 +169,6 @@ fn run_brisk(db: i32, work: &mut Work<'_>) -> Result<bool, String> {
             work(&loan.held(), loan.taken());
             return Ok(true);
         }
-        loan::expect_loan();
         if let Some(guard) = LockGuard::take_unless(db, &|| true)? {
             work(&guard.held(), guard.taken());
             return Ok(true);
@@ -177,6 +176,7 @@ fn run_brisk(db: i32, work: &mut Work<'_>) -> Result<bool, String> {
         if Instant::now() >= until {
             return Ok(false);
         }
+        loan::expect_loan();
         loan = Loan::wait(db, LOOK_EVERY);
     }
 }

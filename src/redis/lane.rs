@@ -264,8 +264,7 @@ impl Door {
         Self { inline, db, cancel, open: AtomicBool::new(true), brisk: AtomicBool::new(false) }
     }
 
-    /// What comes through it is many short errands in a row, between which other work is done: the main thread may lend
-    /// its lock for them.
+    /// What comes through it is many short questions in a row, between which other work is done: see [`Door::question`].
     pub fn set_brisk(&self) {
         self.brisk.store(true, Ordering::Relaxed);
     }
@@ -316,12 +315,24 @@ impl Door {
     /// # Errors
     /// Why not; `work` was not run then.
     pub fn errand<R: Send>(&self, work: impl FnOnce(&Slice<'_>) -> R + Send) -> Result<R, Denied> {
+        self.run_errand(false, work)
+    }
+
+    /// As [`Door::errand`], for one of many short questions: the main thread may lend its lock for them.
+    ///
+    /// # Errors
+    /// Why not; `work` was not run then.
+    pub fn question<R: Send>(&self, work: impl FnOnce(&Slice<'_>) -> R + Send) -> Result<R, Denied> {
+        self.run_errand(self.brisk.load(Ordering::Relaxed), work)
+    }
+
+    fn run_errand<R: Send>(&self, brisk: bool, work: impl FnOnce(&Slice<'_>) -> R + Send) -> Result<R, Denied> {
         if self.inline.is_some() || holds_kept() {
             return self.slice(work);
         }
         self.check()?;
         let (mut work, mut result) = (Some(work), None);
-        errand::run(self.db, self.brisk.load(Ordering::Relaxed), &mut |held, taken| {
+        errand::run(self.db, brisk, &mut |held, taken| {
             // While it waited, the reason to go on may have gone.
             let checked = self.check();
             let slice = Slice { held: held.again(), end: Some(slice_end(taken)), cancel: &self.cancel };

@@ -56,19 +56,20 @@ pub(super) fn lend(time: Duration) {
     let mut seen = USES.load(Ordering::Relaxed);
     STATE.store(LENT, Ordering::Release);
     waiting().drain(..).for_each(|worker| worker.unpark());
-    let mut over = false;
     while STATE.load(Ordering::Acquire) != FREE {
         thread::park_timeout(LOOK_EVERY);
         let uses = USES.load(Ordering::Relaxed);
-        over = Instant::now() >= until;
-        if uses == seen || over {
+        let idle = uses == seen;
+        if idle || Instant::now() >= until {
+            if !idle {
+                expect_loan();
+            }
             take_back();
         }
         seen = uses;
     }
-    if over {
+    if EXPECTED.load(Ordering::Acquire) {
         // There is more to do: the next round comes at once, even if no client asks for anything.
-        expect_loan();
         events::wake_main_thread();
     }
 }
@@ -153,6 +154,9 @@ impl Drop for Right {
         lock::record_slice(Duration::ZERO, now - self.began);
         USES.fetch_add(1, Ordering::Relaxed);
         let over = (now - *EPOCH).as_nanos() as u64 >= END.load(Ordering::Relaxed);
+        if over {
+            expect_loan();
+        }
         if over || STATE.compare_exchange(USED, LENT, Ordering::AcqRel, Ordering::Relaxed).is_err() {
             STATE.store(FREE, Ordering::Release);
             wake();
