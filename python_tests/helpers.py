@@ -77,7 +77,8 @@ class PingWatch:
     def _measure(self):
         try:
             with contextlib.closing(self.server.client()) as client:
-                while not self.stopped.is_set():
+                # Once at least, however short the block.
+                while not (self.stopped.is_set() and self.seconds):
                     at = time.perf_counter()
                     client.ping()
                     self.seconds.append(time.perf_counter() - at)
