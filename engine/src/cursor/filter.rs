@@ -176,7 +176,7 @@ impl<'a> Filter<'a> {
             }
             words.push(word);
         }
-        window.union_words(&words);
+        window.union_words(&words, self.doc);
     }
 }
 
@@ -218,7 +218,7 @@ impl Cursor for Filter<'_> {
             return;
         }
         if let Some(bits) = &self.bits {
-            window.union_bits(bits);
+            window.union_bits(bits, self.doc);
             return;
         }
         if let (Segment::Sealed(sealed), Predicate::Range(field, range)) = (self.segment, &self.predicate) {

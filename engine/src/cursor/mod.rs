@@ -74,7 +74,8 @@ pub trait Cursor {
         1.0
     }
 
-    /// Adds all documents within the window to it, and leaves them behind.
+    /// Adds all documents within the window, from the current one on, to it, and leaves them behind. None that
+    /// was passed: an intersection may have passed it because of a clause that does not look back.
     fn fill(&mut self, window: &mut Window) {
         let mut doc = self.seek(window.start());
         while doc < window.end() {

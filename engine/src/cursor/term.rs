@@ -346,7 +346,7 @@ impl Cursor for TermCursor<'_> {
     fn fill(&mut self, window: &mut Window) {
         if let Some(bits) = self.bits {
             if !self.budget.spend(BLOCK as u32) {
-                window.union_bits(bits);
+                window.union_bits(bits, self.doc);
             }
             return;
         }

@@ -144,15 +144,20 @@ impl Window {
         self.words.iter_mut().zip(other.words.iter()).for_each(|(word, other)| *word &= !other);
     }
 
-    /// Adds what `bits` has: one word for each 64 documents from the segment's first.
-    pub fn union_bits(&mut self, bits: &[u64]) {
+    /// Adds what `bits` has from `first` on: one word for each 64 documents from the segment's first.
+    pub fn union_bits(&mut self, bits: &[u64], first: DocId) {
         let bits = bits.get(self.start as usize / 64..).unwrap_or(&[]);
-        self.union_words(bits);
+        self.union_words(bits, first);
     }
 
-    /// Adds what `bits` has: one word for each 64 documents from the window's start.
-    pub fn union_words(&mut self, bits: &[u64]) {
-        self.words.iter_mut().zip(bits).for_each(|(word, bits)| *word |= bits);
+    /// Adds what `bits` has from `first` on: one word for each 64 documents from the window's start.
+    pub fn union_words(&mut self, bits: &[u64], first: DocId) {
+        let skipped = (first.saturating_sub(self.start) as usize).min(WINDOW as usize);
+        let mut pairs = self.words.iter_mut().zip(bits).skip(skipped / 64);
+        if let Some((word, bits)) = pairs.next() {
+            *word |= bits & u64::MAX << (skipped % 64);
+        }
+        pairs.for_each(|(word, bits)| *word |= bits);
     }
 
     /// Copies it to its place in the bits of a segment: one word for each 64 documents.
@@ -210,6 +215,7 @@ mod tests {
             gone in vec(640u32..900, 0..10),
             range in (500u32..900, 500u32..900),
             cut in 600u32..1000,
+            (bits, first) in (vec(any::<u64>(), 0..16), 500u32..1100),
         ) {
             let mut window = Window::default();
             window.reset(640);
@@ -217,6 +223,10 @@ mod tests {
             window.insert_all(&docs);
             window.insert_range(range.0, range.1);
             set.extend(range.0.max(640)..range.1.max(640));
+            window.union_bits(&bits, first);
+            set.extend((first.max(640)..1024).filter(|&doc| {
+                bits.get(doc as usize / 64).is_some_and(|word| word >> (doc % 64) & 1 == 1)
+            }));
             for doc in gone {
                 window.remove(doc);
                 set.remove(&doc);
@@ -228,7 +238,7 @@ mod tests {
             let mut found = Vec::new();
             window.for_each(|doc| found.push(doc));
             prop_assert_eq!(window.count(), found.len() as u64);
-            prop_assert!((500..1000).all(|doc| window.contains(doc) == set.contains(&doc)));
+            prop_assert!((500..1100).all(|doc| window.contains(doc) == set.contains(&doc)));
             prop_assert_eq!(found, set.into_iter().collect::<Vec<_>>());
         }
     }

@@ -101,19 +101,28 @@ impl Stats<'_> {
         lists.map(|list| list.len()).sum::<usize>() as f64
     }
 
+    /// A document's length, as a share of the mean: as of the mean where no document has any text.
+    fn share_of_mean(&self, doc: &ModelDoc) -> f64 {
+        let mean = self.snapshot.mean_len();
+        if mean > 0.0 {
+            f64::from(doc.len()) / mean
+        } else {
+            1.0
+        }
+    }
+
     fn saturate(&self, freq: f64, len: f64) -> f64 {
         freq / (freq + 1.2 * (0.5 + 0.5 * len))
     }
 
     fn term(&self, doc: &ModelDoc, word: &str, weight: f64) -> f64 {
         let (f, n, docs) = (f64::from(doc.freq(word)), self.postings(word), self.snapshot.documents() as f64);
-        let mean = self.snapshot.mean_len();
         match self.scorer {
             Scorer::Bm25Std => {
                 let idf = (1.0 + ((docs - n).max(0.0) + 0.5) / (n + 0.5)).ln();
-                weight * idf * 2.2 * self.saturate(f, f64::from(doc.len()) / mean)
+                weight * idf * 2.2 * self.saturate(f, self.share_of_mean(doc))
             }
-            Scorer::Bm25 => (1.0 + (docs + 1.0) / n).log2().floor() * self.saturate(f, mean),
+            Scorer::Bm25 => (1.0 + (docs + 1.0) / n).log2().floor() * self.saturate(f, self.snapshot.mean_len()),
             Scorer::DisMax => weight * f,
             _ => weight * f * (1.0 + (docs + 1.0) / n).log2().floor(),
         }
@@ -129,7 +138,7 @@ impl Stats<'_> {
 
     fn all(&self, doc: &ModelDoc, weight: f64) -> f64 {
         match self.scorer {
-            Scorer::Bm25Std => weight * 2.2 * self.saturate(1.0, f64::from(doc.len()) / self.snapshot.mean_len()),
+            Scorer::Bm25Std => weight * 2.2 * self.saturate(1.0, self.share_of_mean(doc)),
             _ => self.filter(weight),
         }
     }
