@@ -4,12 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Instant;
 
-/// What is waited for: a key of a database.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct Name {
-    pub(crate) db: i32,
-    pub(crate) key: Vec<u8>,
-}
+use crate::redis::Name;
 
 /// The place of one who waits. Later ones are larger.
 pub(crate) type Ticket = u64;

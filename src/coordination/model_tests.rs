@@ -7,12 +7,12 @@ use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 
-use super::line::{Line, Lines, Name, Ticket};
+use super::line::{Line, Lines, Ticket};
 use super::lock::{Lock, LockRequest, Session};
 use super::once::{Ended, Once, OnceRequest, Phase};
 use super::rule::{Met, Moment, Request};
 use super::tokens::Tokens;
-use crate::redis::{Expiry, KeyType};
+use crate::redis::{Expiry, KeyType, Name};
 
 /// One key, with its line, clock and sessions.
 struct World<R: Request> {

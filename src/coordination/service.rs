@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::line::Name;
 use super::lock::{Lock, LockRequest, Session};
 use super::once::{Ended, Once, OnceRequest, Phase};
 use super::rule::Met;
 use super::waiting::{self, after_change, at_this_moment, current, expect, store, Waits};
-use crate::redis::{self, Expiry, Found, Held, Invocation, KeyType, Outcome, Wait};
+use crate::redis::{self, Expiry, Found, Held, Invocation, KeyType, Name, Outcome, Wait};
 use crate::reply::Reply;
 use crate::sync::CancelToken;
 

@@ -11,12 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use once_cell::sync::Lazy;
 
-use super::line::{Lines, Name, Ticket};
+use super::line::{Lines, Ticket};
 use super::lock::{Lock, LockRequest, Session};
 use super::once::OnceRequest;
 use super::rule::{Met, Moment, Request};
 use super::tokens::TOKENS;
-use crate::redis::{self, Alarm, BlockedReply, Expiry, Found, Held, ServerEvent};
+use crate::redis::{self, Alarm, BlockedReply, Expiry, Found, Held, Name, ServerEvent};
 use crate::reply::Reply;
 use crate::settings;
 
@@ -199,11 +199,7 @@ pub(super) fn on_event(held: &Held<'_>, event: ServerEvent) {
         }
         ServerEvent::Swapped(a, b) => {
             state.all_changed(|of| of == a || of == b);
-            let swapped = |name: Name| match name.db {
-                db if db == a => Name { db: b, ..name },
-                db if db == b => Name { db: a, ..name },
-                _ => name,
-            };
+            let swapped = |name: Name| name.swapped(a, b);
             for names in state.sessions.values_mut() {
                 *names = std::mem::take(names).into_iter().map(swapped).collect();
             }

@@ -14,12 +14,8 @@ use super::registrations::registrations;
 use crate::redis::{self, Alarm, BlockedReply, Client, Held, Pools};
 use crate::reply::Reply;
 use crate::settings;
-use crate::sync::CancelToken;
+use crate::sync::{CancelToken, Pace};
 
-/// A call that lasts so long gets another worker beside it, when the next one comes ...
-const LASTS: Duration = Duration::from_millis(1);
-/// ... or after this time, if none comes.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// How long a worker stays, before other scripts have their turn.
 const STAY: Duration = Duration::from_millis(10);
 
@@ -36,20 +32,14 @@ struct Call {
 pub(super) struct Calls {
     waiting: VecDeque<Call>,
     /// Workers that run calls.
-    workers: usize,
-    /// When a call began last.
-    began: Option<Instant>,
+    pace: Pace,
 }
 
 impl Calls {
     /// Whether another worker is needed; it is counted then.
     fn needs_worker(&mut self) -> Option<i32> {
         let next = self.waiting.front()?;
-        let busy = self.began.is_some_and(|began| began.elapsed() < LASTS);
-        let most = settings::PYTHON_WORKERS.count() + super::stuck();
-        let needed = self.workers == 0 || (!busy && self.workers < most);
-        self.workers += usize::from(needed);
-        needed.then_some(next.db)
+        self.pace.hires(settings::PYTHON_WORKERS.count() + super::stuck()).then_some(next.db)
     }
 }
 
@@ -78,7 +68,7 @@ pub(super) fn push(
     };
     match db {
         Some(db) => submit(registration, db),
-        None => LOOK.set(held, Instant::now() + LOOK_EVERY),
+        None => LOOK.set(held, Instant::now() + Pace::LOOK_EVERY),
     }
 }
 
@@ -100,7 +90,7 @@ fn look(held: &Held<'_>) {
         }
     }
     if again {
-        LOOK.set(held, Instant::now() + LOOK_EVERY);
+        LOOK.set(held, Instant::now() + Pace::LOOK_EVERY);
     }
 }
 
@@ -148,7 +138,9 @@ impl Drop for Worker {
             let mut calls = calls(&self.registration);
             // A call may have come after it has looked for one the last time, and counted on it.
             let next = calls.waiting.front().map(|call| call.db).filter(|_| self.began);
-            calls.workers -= usize::from(next.is_none());
+            if next.is_none() {
+                calls.pace.leaves();
+            }
             next
         };
         if let Some(db) = db {
@@ -177,7 +169,7 @@ impl Iterator for Taking<'_> {
         let call = {
             let mut calls = calls(self.registration);
             calls.waiting.front().filter(|call| call.db == self.db)?;
-            calls.began = Some(now);
+            calls.pace.begins(now);
             calls.waiting.pop_front()?
         };
         self.client.serve(call.client);

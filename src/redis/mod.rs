@@ -29,6 +29,7 @@ mod loan;
 mod lock;
 mod log;
 mod memory;
+mod name;
 mod node;
 mod notify;
 mod options;
@@ -64,6 +65,7 @@ pub use load::{on_load, on_unload, Loader, ServerModule};
 pub use loan::{end_loan, expect_loan};
 pub use lock::{reset_stats, stats, LockGuard, LockStats};
 pub use log::{log, Level};
+pub use name::Name;
 
 pub use memory::{server_allocator, ServerAllocator};
 pub use node::node_id;

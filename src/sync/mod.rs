@@ -6,11 +6,13 @@
 
 mod cancel;
 mod histogram;
+mod pace;
 mod pool;
 mod turns;
 mod turnstile;
 
 pub use cancel::{CancelToken, Stop};
 pub use histogram::{Histogram, Summary};
+pub use pace::Pace;
 pub use pool::{Pool, Refused};
 pub use turnstile::{Turn, Turnstile};

@@ -1,18 +1,13 @@
 //! In which order do jobs run that can hardly run beside each other?
 //!
-//! Where all workers need one thing for most of a job (the GIL that interpreters share), two workers with short jobs only
-//! take it from each other. So one worker takes the jobs, one after the other; as soon as a job lasts, another worker
-//! begins beside it, so that no long job holds up the short ones.
+//! By turns, as [`Pace`] says: one worker takes them one after the other, until one lasts.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// A job that lasts so long gets another worker beside it, when the next one comes ...
-const LASTS: Duration = Duration::from_millis(1);
-/// ... or after this time, if none comes.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+use super::Pace;
 
 type Job = Box<dyn FnOnce() + Send>;
 /// Has [`Turns::work`] run on a thread of the pool.
@@ -30,32 +25,22 @@ struct State {
     waiting: VecDeque<Job>,
     /// Workers there may be.
     most: usize,
-    /// Workers there are.
-    workers: usize,
-    /// When a job began last, and which worker's it was.
-    began: Option<(Instant, thread::ThreadId)>,
+    pace: Pace,
     /// Whether the thread that looks for long jobs has been started.
     looks: bool,
 }
 
 impl State {
-    /// Whether the job that began last began just now.
-    fn is_fresh(&self) -> bool {
-        self.began.is_some_and(|(began, _)| began.elapsed() < LASTS)
-    }
-
     /// Whether another worker is needed; it is counted then.
     fn needs_worker(&mut self) -> bool {
-        let needed = !self.waiting.is_empty() && (self.workers == 0 || (!self.is_fresh() && self.workers < self.most));
-        self.workers += usize::from(needed);
-        needed
+        !self.waiting.is_empty() && self.pace.hires(self.most)
     }
 }
 
 impl Turns {
     /// No jobs yet; at most `most` workers.
     pub(super) fn new(most: usize, hire: Box<Hire>) -> Arc<Self> {
-        let state = State { waiting: VecDeque::new(), most, workers: 0, began: None, looks: false };
+        let state = State { waiting: VecDeque::new(), most, pace: Pace::default(), looks: false };
         Arc::new(Self { state: Mutex::new(state), waits: Condvar::new(), hire })
     }
 
@@ -90,16 +75,14 @@ impl Turns {
         loop {
             let job = {
                 let mut state = self.state();
-                let me = thread::current().id();
-                let others = state.workers > 1 && state.is_fresh() && state.began.is_some_and(|(_, who)| who != me);
-                let job = if others { None } else { state.waiting.pop_front() };
+                let job = if state.pace.has_other() { None } else { state.waiting.pop_front() };
                 match job {
                     Some(job) => {
-                        state.began = Some((Instant::now(), me));
+                        state.pace.begins(Instant::now());
                         job
                     }
                     None => {
-                        state.workers -= 1;
+                        state.pace.leaves();
                         return;
                     }
                 }
@@ -118,7 +101,7 @@ impl Turns {
                     state = turns.waits.wait(state).unwrap_or_else(PoisonError::into_inner);
                 }
                 drop(state);
-                thread::sleep(LOOK_EVERY);
+                thread::sleep(Pace::LOOK_EVERY);
                 turns.state().needs_worker()
             };
             if hire {

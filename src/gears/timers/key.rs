@@ -4,10 +4,9 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::table::Name;
 use crate::gears::durable::{self, Page};
 use crate::persistence::bytes::{Reader, Writer};
-use crate::redis::{Held, KeyType, KeyTypeHandle};
+use crate::redis::{Held, KeyType, KeyTypeHandle, Name};
 
 /// The value of a timer's key.
 #[derive(Debug, Clone)]

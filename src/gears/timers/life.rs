@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::key::TimerKey;
-use super::table::{Name, Place, Timer};
+use super::table::{Place, Timer};
 use super::{add, attach, key_of, live, period_of, timers, ALARM};
 use crate::gears::durable::Page;
 use crate::gears::{sessions, Session};
 use crate::python::Plan;
-use crate::redis::{self, Expiry, Found, Held, Level};
+use crate::redis::{self, Expiry, Found, Held, Level, Name};
 use crate::sync::Stop;
 
 /// Why a key can't be had.

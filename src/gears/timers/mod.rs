@@ -27,9 +27,9 @@ use super::durable::{self, Page};
 use super::{sessions, Session};
 use crate::python::host::Options;
 use crate::python::Plan;
-use crate::redis::{self, Alarm, Expiry, Found, Held, KeyEvent, KeyType, KeyWatcher, Level, Loader, ServerEvent};
+use crate::redis::{self, Alarm, Expiry, Found, Held, KeyEvent, KeyType, KeyWatcher, Level, Loader, Name, ServerEvent};
 use key::TimerKey;
-use table::{Live, Name, Place, Table, Timer};
+use table::{Live, Place, Table, Timer};
 
 /// What starts the executions of a timer, in the place of a reader's name.
 const READER: &str = "TimeEvent";

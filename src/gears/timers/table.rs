@@ -10,14 +10,8 @@ use std::time::{Duration, Instant};
 use crate::gears::durable::Page;
 use crate::gears::Session;
 use crate::python::Plan;
+use crate::redis::Name;
 use crate::sync::CancelToken;
-
-/// A database and a key of it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Name {
-    pub(super) db: i32,
-    pub(super) key: Vec<u8>,
-}
 
 /// Where a timer is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -151,15 +145,10 @@ impl Table {
 
     /// Two databases have changed places.
     pub(super) fn swap(&mut self, a: i32, b: i32) {
-        let other = |db: i32| match db {
-            db if db == a => b,
-            db if db == b => a,
-            db => db,
-        };
-        self.names = self.names.drain().map(|(name, serial)| (Name { db: other(name.db), ..name }, serial)).collect();
-        for timer in self.timers.values_mut() {
-            if let Place::Key(name) = &mut timer.place {
-                name.db = other(name.db);
+        self.names = self.names.drain().map(|(name, serial)| (name.swapped(a, b), serial)).collect();
+        for (name, serial) in &self.names {
+            if let Some(timer) = self.timers.get_mut(serial) {
+                timer.place = Place::Key(name.clone());
             }
         }
     }
