@@ -15,10 +15,6 @@ MODES = ("async_local", "sync")
 
 Function = type(lambda: 0)
 
-# Flags of code objects, as in inspect, which is slow to import.
-VARARGS = 0x04
-GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x20, 0x80, 0x200
-
 
 def function(function=None, /, *, name=None, readonly=False, mode="async_local", description=None):
     """Declares a function of a library, which RG.FCALL calls with two lists: the keys, the arguments.
@@ -56,13 +52,12 @@ def declared(function, name, readonly, mode, description):
 def check_code(name, function, mode):
     """What can't be called as RG.FCALL does is refused here, not at the first call."""
     code = function.__code__
-    if code.co_flags & (GENERATOR | ASYNC_GENERATOR):
+    if code.co_flags & (pipeline.GENERATOR | pipeline.ASYNC_GENERATOR):
         raise error(f"function {name} must return a value: it can be no generator")
-    if code.co_flags & COROUTINE and mode == "sync":
+    if code.co_flags & pipeline.COROUTINE and mode == "sync":
         raise error(f"function {name} of mode sync is atomic: it can be no coroutine")
-    least = code.co_argcount - len(function.__defaults__ or ())
-    named = code.co_kwonlyargcount - len(function.__kwdefaults__ or ())
-    if named or least > 2 or (code.co_argcount < 2 and not code.co_flags & VARARGS):
+    least, named = pipeline.required(function)
+    if named or least > 2 or (code.co_argcount < 2 and not code.co_flags & pipeline.VARARGS):
         raise error(f"function {name} must take two arguments, keys and args")
 
 

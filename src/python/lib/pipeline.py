@@ -24,8 +24,8 @@ from _interlock_waiting import MOST, Closed, Coroutine, Failed, Queue, fail
 #: Files whose frames say nothing to the author of a script.
 INTERNAL_FILES = {"<_interlock_loop>", "<_interlock_waiting>", "<_interlock_steps>", "<_interlock_pipeline>"}
 
-#: The mark of an `async def` in co_flags.
-CO_COROUTINE = 0x80
+# Flags of code objects, as in inspect, which is slow to import.
+VARARGS, GENERATOR, COROUTINE, ASYNC_GENERATOR = 0x04, 0x20, 0x80, 0x200
 
 #: Entries that a StreamReader asks for at a time.
 STREAM_BATCH = 500
@@ -286,7 +286,14 @@ def is_short(step):
     if step.kind == "limit" or step.function is str:
         return True
     code = getattr(step.function, "__code__", None)
-    return code is not None and bool(code.co_flags & CO_COROUTINE)
+    return code is not None and bool(code.co_flags & COROUTINE)
+
+
+def required(function):
+    """How many arguments a function must be given by position, and how many by name."""
+    code = function.__code__
+    return (code.co_argcount - len(function.__defaults__ or ()),
+            code.co_kwonlyargcount - len(function.__kwdefaults__ or ()))
 
 
 def segments(steps):

@@ -12,9 +12,6 @@ LONGEST = 10**9
 Function = type(lambda: 0)
 MISSING = object()
 
-# Flags of code objects, as in inspect, which is slow to import.
-GENERATOR, ASYNC_GENERATOR = 0x20, 0x200
-
 
 def registerTE(period_seconds=MISSING, callback=MISSING, key=None):
     """Calls `callback()` every `period_seconds`, counted from the end of one call to the next, until it raises.
@@ -48,10 +45,7 @@ def registerTE(period_seconds=MISSING, callback=MISSING, key=None):
 
 def check_code(callback):
     """What can't be called without arguments is refused here, not at the first call."""
-    code = callback.__code__
-    if code.co_flags & (GENERATOR | ASYNC_GENERATOR):
+    if callback.__code__.co_flags & (pipeline.GENERATOR | pipeline.ASYNC_GENERATOR):
         raise error("callback must not be a generator")
-    needed = code.co_argcount - len(callback.__defaults__ or ())
-    named = code.co_kwonlyargcount - len(callback.__kwdefaults__ or ())
-    if needed > 0 or named > 0:
+    if any(needed > 0 for needed in pipeline.required(callback)):
         raise error("callback must take no arguments")
