@@ -162,17 +162,11 @@ impl RunState {
         state
     }
 
-    /// Nothing more of the run asks the host, which may let go of what it owns: the watcher, and threads that the script
-    /// left behind, may keep this state for longer.
-    pub(super) fn host_ended(&self) {
-        self.host.ended();
-    }
-
     /// A background run has ended.
     pub(super) fn end_background(&self) {
         self.flush_output();
         lock(&self.threads).running = false;
-        self.host_ended();
+        self.host.ended();
         self.core.end_run(self.max_memory);
     }
 

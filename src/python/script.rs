@@ -368,7 +368,8 @@ struct Ended<'s> {
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
-        self.state.host_ended();
+        // The watcher, and threads that the script left behind, may keep the state for longer.
+        self.state.host.ended();
         self.state.core.end_run(self.limit);
         super::watch::returned(self.state);
     }

@@ -128,6 +128,10 @@ impl LiveSegment {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Terms> {
+        // Who gets it at once need not knock.
+        if let Ok(terms) = self.terms.try_read() {
+            return terms;
+        }
         self.knocking.fetch_add(1, Ordering::Relaxed);
         // A panic of the writer leaves at worst postings of a document that is never published.
         let terms = self.terms.read().unwrap_or_else(PoisonError::into_inner);
