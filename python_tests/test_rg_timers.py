@@ -233,7 +233,7 @@ def test_a_call_has_the_time_limit_of_its_session(server, r):
 
 def test_aborting_a_call_stops_its_timer(r):
     register(r, te("execute('INCR', 'n')\nwhile True: pass", "timer"))
-    wait_calls(r, 1)
+    wait_until(lambda: number(r) == 1)
     (execution,) = executions(r)
     r.execute_command("RG.ABORTEXECUTION", execution)
     wait_until(lambda: timers(r) == 0 and not r.exists("timer"))
