@@ -1,7 +1,10 @@
 """Searches beside writers: every answer is one moment of the index, and every row matches."""
 
+import collections
 import contextlib
 import random
+import resource
+import socket
 import threading
 import time
 
@@ -130,6 +133,10 @@ def test_rows_always_match(server, r, words):
 @pytest.fixture
 def heavy(server, r):
     """An index with a search that takes long."""
+    return fill_heavy(r)
+
+
+def fill_heavy(r):
     r.execute_command("FT.CREATE", "idx", "PREFIX", 1, "d:", "SCHEMA", "t", "TEXT")
     pipe = r.pipeline(transaction=False)
     for n in range(20_000):
@@ -257,6 +264,58 @@ def test_past_the_queues_limit_there_is_a_clear_error(server, r, heavy):
                 replies.append(None)
             connection.disconnect()
     assert None in replies and len(set(replies)) == 2
+
+
+def request(*words):
+    """A command as it is sent."""
+    words = [str(word).encode() for word in words]
+    return b"".join([b"*%d\r\n" % len(words), *(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)])
+
+
+def reply_line(connection):
+    """The first line of a reply; the rest of it is short enough to have come with it."""
+    data = b""
+    while not data.endswith(b"\r\n"):
+        part = connection.recv(65536)
+        assert part, f"closed after {data!r}"
+        data += part
+    return data.partition(b"\r\n")
+
+
+def test_ten_thousand_searches_wait(new_server):
+    """Each gets one answer: rows, or past the queue's limit an error. What they take is bounded, and the server serves."""
+    limit, clients, holders = 10_000, 10_100, 300
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < clients + holders + 200:
+        pytest.skip(f"no more than {hard} files may be open")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    server = new_server("WORKERS", 1, "QUEUE-LIMIT", limit, "INLINE-COST", 0, "LONG-COST", 1_000_000_000,
+                        config=["--maxclients", "12000"])
+    r = server.client()
+    query = fill_heavy(r)
+    memory = r.info("memory")["used_memory"]
+    with contextlib.ExitStack() as stack:
+        def connect():
+            return stack.enter_context(socket.create_connection(("127.0.0.1", server.port), 60))
+
+        # They keep the one worker busy, until they go away.
+        held = [connect() for _ in range(holders)]
+        for number, connection in enumerate(held):
+            connection.sendall(request("FT.SEARCH", "idx", query, "DIALECT", 2, "TIMEOUT", 0, "LIMIT", 0, number + 1))
+        waiting = [connect() for _ in range(clients)]
+        for number, connection in enumerate(waiting):
+            connection.sendall(request("FT.SEARCH", "idx", f"none{number}|w1", "LIMIT", 0, 0))
+        wait_until(lambda: server.info_interlock()["workers_queued"] > limit - holders, 60, what="a full queue")
+        assert server.info_interlock()["workers_queued"] <= limit
+        # Most of it is what the server keeps for any blocked client of a module.
+        assert r.info("memory")["used_memory"] - memory < (clients + holders) * 120_000
+        for connection in held:
+            connection.close()
+        lines = collections.Counter(reply_line(connection)[0] for connection in waiting)
+    refused = [line for line in lines if line.startswith(b"-")]
+    assert len(refused) == 1 and b"the job queue is full (see CONFIG GET search.queue-limit)" in refused[0]
+    assert set(lines) == {b"*1", refused[0]} and lines[b"*1"] >= limit - holders
+    wait_until(lambda: r.info("clients")["blocked_clients"] == 0, what="nobody to wait any more")
 
 
 def test_altering_beside_searches(server, r):

@@ -2,13 +2,14 @@
 //! that is being inserted keeps no query out.
 
 use engine::collect::{search, Request};
+use engine::columns::numeric::NumericRange;
 use engine::cursor::budget::{Budget, Stop};
 use engine::cursor::plan::{Node, NodeKind};
 use engine::dict::pattern::Pattern;
 use engine::dict::Space;
 use engine::index::document::{DocumentBuilder, Keep};
 use engine::index::{Change, Index, Limits};
-use engine::schema::FieldMask;
+use engine::schema::{FieldId, FieldMask};
 use engine::score::Scorer;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +41,7 @@ fn library(sealed: bool) -> Index {
             let rank = (number.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 40) as f64 / (1u64 << 24) as f64;
             builder.word(0, word((60_000f64.powf(rank)) as u64).as_bytes(), at, 1);
         }
+        builder.number(FieldId(1), f64::from(doc) * 10.0);
         index.apply_now(Change::Upsert(Box::new(builder.finish()))).expect("in order");
     }
     if sealed {
@@ -100,6 +102,20 @@ fn every_run_asks_often_whether_to_stop() {
                     assert!(stopped || last > 1);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn many_clauses_are_prepared_in_little_time() {
+    let index = library(true);
+    let range = |number: u32| NodeKind::Range(FieldId(1), NumericRange::inclusive(f64::from(number), 1e9));
+    let ranges: Vec<Node> = (0..30_000).map(|number| Node::new(range(number))).collect();
+    for query in [Node::all_of(ranges.clone()), Node::any_of(ranges)] {
+        for last in [1, 7] {
+            let (longest, end, stopped) = run(&index, &query, Scorer::Tfidf, last);
+            println!("stop at {last}: longest {longest:?}, end {end:?}");
+            assert!(stopped && longest < PATIENCE && end < PATIENCE, "stop at {last}");
         }
     }
 }

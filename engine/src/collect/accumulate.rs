@@ -25,7 +25,7 @@ const EMPTIED: u64 = 4;
 
 /// Documents whose values are gathered at once: 128 KiB of them, which the second-level cache holds
 /// with room for the terms' blocks.
-const STRETCH: DocId = 16_384;
+const STRETCH: DocId = WINDOW / 4;
 
 /// The terms over which a value is the sum, or of which it is the best.
 pub struct Sum<'c> {

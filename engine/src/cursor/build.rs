@@ -23,6 +23,23 @@ use crate::score::gauge::Peak;
 use crate::score::{Leaf, Scoring};
 use std::sync::Arc;
 
+/// What finding out how many documents are in a range or a circle costs, in postings.
+const FILTER_COST: u32 = 64;
+
+/// The least of these costs, and the least of the others.
+fn least_two(costs: &[u64]) -> (u64, u64) {
+    costs.iter().fold(
+        (u64::MAX, u64::MAX),
+        |(first, second), &cost| {
+            if cost < first {
+                (cost, first)
+            } else {
+                (first, second.min(cost))
+            }
+        },
+    )
+}
+
 /// A query bound to a snapshot.
 pub struct Prepared<'a> {
     snapshot: &'a Snapshot,
@@ -168,6 +185,8 @@ impl<'a> Prepared<'a> {
                 required.iter().map(|child| self.cost(child, segment)).min().unwrap_or(all)
             }
             Bound::Union { children, .. } => children.iter().map(|child| self.cost(child, segment)).sum(),
+            // Of a query whose time is over nothing is found.
+            Bound::Filter(..) if self.budget.spend(FILTER_COST) => 0,
             Bound::Filter(predicate, _) => predicate
                 .candidates(self.snapshot.segment(segment))
                 .map_or(all, |runs| runs.iter().map(|run| run.docs.len() as u64).sum()),
@@ -205,11 +224,10 @@ impl<'a> Prepared<'a> {
                 if costs.contains(&0) {
                     return self.empty();
                 }
-                let least_but = |at: usize| {
-                    let others = costs.iter().enumerate().filter(|(other, _)| *other != at);
-                    others.map(|(_, &cost)| cost).min().unwrap_or(u64::MAX).min(lead)
-                };
-                let least = costs.iter().copied().min().unwrap_or(u64::MAX).min(lead);
+                let (first, second) = least_two(&costs);
+                // The cheapest is led by the next; there may be many thousands of clauses.
+                let least_but = |at: usize| if costs[at] == first { second } else { first }.min(lead);
+                let least = first.min(lead);
                 let beside = |children: &[Bound<'a>]| -> Vec<BoxCursor<'a>> {
                     children.iter().map(|child| self.build(child, segment, least)).collect()
                 };

@@ -146,6 +146,14 @@ impl Pattern {
         }
     }
 
+    /// What reading one byte costs, in steps of a short pattern.
+    pub fn step_cost(&self) -> u32 {
+        match &self.kind {
+            Kind::Wildcard(tokens) => 1 + (tokens.len() / 32) as u32,
+            _ => 1,
+        }
+    }
+
     /// The bytes with which every match begins: where a walk may start.
     pub fn literal_prefix(&self) -> &[u8] {
         match &self.kind {

@@ -61,7 +61,7 @@ impl SealedDict {
     /// Calls `visit` with each matching term of a space in order, until it says false or the budget is
     /// used up.
     pub fn matching(&self, space: Space, pattern: &Pattern, budget: &Budget<'_>, mut visit: impl FnMut(&[u8]) -> bool) {
-        let walk = Walk { prefix: space.prefix(), pattern, budget };
+        let walk = Walk { prefix: space.prefix(), pattern, step: STEP * pattern.step_cost(), budget };
         let mut stream = self.map.search(walk).into_stream();
         while let Some((key, _)) = stream.next() {
             if !visit(&key[2..]) {
@@ -75,10 +75,11 @@ impl SealedDict {
 struct Walk<'a> {
     prefix: [u8; 2],
     pattern: &'a Pattern,
+    step: u32,
     budget: &'a Budget<'a>,
 }
 
-/// What reading one byte costs, in postings.
+/// What reading one byte costs with a short pattern, in postings.
 const STEP: u32 = 4;
 
 #[derive(Clone)]
@@ -108,7 +109,7 @@ impl Automaton for Walk<'_> {
     }
 
     fn accept(&self, state: &WalkState, byte: u8) -> WalkState {
-        if self.budget.spend(STEP) {
+        if self.budget.spend(self.step) {
             return WalkState::Dead;
         }
         match state {

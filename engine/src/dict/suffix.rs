@@ -119,7 +119,7 @@ impl Suffixes {
         terms.dedup();
         for term in terms {
             let term = self.term(term as usize);
-            if budget.spend(16) || (pattern.matches(term) && !visit(term)) {
+            if budget.spend(16 * pattern.step_cost()) || (pattern.matches(term) && !visit(term)) {
                 return;
             }
         }

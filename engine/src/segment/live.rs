@@ -176,9 +176,10 @@ impl LiveSegment {
         mut visit: impl FnMut(&[u8]) -> bool,
     ) {
         let mut from = None;
+        let piece = (PIECE / pattern.step_cost() as usize).max(1);
         // The lock is given back between pieces, each of which costs some dozens of postings a term.
-        while !budget.spend(PIECE as u32 * 32) {
-            from = self.read().dict.matching(space, pattern, from, PIECE, &mut visit);
+        while !budget.spend(piece as u32 * 32 * pattern.step_cost()) {
+            from = self.read().dict.matching(space, pattern, from, piece, &mut visit);
             if from.is_none() {
                 break;
             }

@@ -28,6 +28,18 @@ pub(crate) struct ModelDoc {
     pub(crate) point: Option<(f64, f64)>,
     pub(crate) sort: Option<String>,
     pub(crate) score: f32,
+    pub(crate) payload: Option<[u8; 2]>,
+}
+
+/// What payloads are compared with.
+pub(crate) const PAYLOAD: [u8; 2] = [0b1010, 0xff];
+
+/// A word's stem, so to speak: words that begin alike have the same.
+pub(crate) fn stem(word: &str) -> String {
+    word.chars().take(1).fold(String::from("+"), |mut stem, first| {
+        stem.push(first);
+        stem
+    })
 }
 
 impl ModelDoc {
@@ -35,9 +47,13 @@ impl ModelDoc {
     pub(crate) fn build(&self, key: &str) -> Document {
         let mut builder = DocumentBuilder::new(key.as_bytes(), Keep::ALL);
         builder.score(self.score);
+        self.payload.iter().for_each(|payload| {
+            builder.payload(payload);
+        });
         for (field, words) in self.texts.iter().enumerate() {
             for (at, word) in words.iter().enumerate() {
                 builder.word(field as u8, word.as_bytes(), at as u32, field as u32 + 1);
+                builder.derived(field as u8, stem(word).as_bytes(), at as u32, field as u32 + 1);
             }
         }
         if let Some(number) = self.number {
@@ -63,22 +79,32 @@ impl ModelDoc {
     }
 
     fn freq(&self, word: &str) -> u32 {
-        let count = |field: usize| self.texts[field].iter().filter(|other| *other == word).count() as u32;
+        let count = |field: usize| self.texts[field].iter().filter(|other| is(other, word)).count() as u32;
         count(0) + 2 * count(1)
     }
 
     fn max_freq(&self) -> u32 {
-        self.texts.iter().flatten().map(|word| self.freq(word)).max().unwrap_or(0)
+        // A stem is as frequent as its words together.
+        self.texts.iter().flatten().map(|word| self.freq(&stem(word))).max().unwrap_or(0)
     }
 
     fn positions(&self, word: &str, fields: FieldMask) -> Vec<u32> {
         let mut positions = Vec::new();
         for (field, words) in self.texts.iter().enumerate() {
-            let places = words.iter().enumerate().filter(|(_, other)| *other == word);
+            let places = words.iter().enumerate().filter(|(_, other)| is(other, word));
             positions.extend(places.map(|(at, _)| in_field(field as u8, at as u32)));
         }
         positions.retain(|&position| field_of(position) & fields != 0);
         positions
+    }
+}
+
+/// Whether a term is a word or its stem.
+fn is(word: &str, term: &str) -> bool {
+    if is_derived(term.as_bytes()) {
+        stem(word) == term
+    } else {
+        word == term
     }
 }
 
@@ -281,7 +307,7 @@ impl Stats<'_> {
         }
     }
 
-    fn score(&self, node: &Node, doc: (&str, &ModelDoc)) -> Option<f64> {
+    pub(crate) fn score(&self, node: &Node, doc: (&str, &ModelDoc)) -> Option<f64> {
         let (tree, _) = self.evaluate_whole(node, doc)?;
         let score = f64::from(doc.1.score);
         Some(match self.scorer {
@@ -291,7 +317,10 @@ impl Stats<'_> {
             Scorer::Bm25Std => score * tree,
             Scorer::DisMax => tree,
             Scorer::DocScore => score,
-            Scorer::Hamming => 0.0,
+            Scorer::Hamming => doc.1.payload.map_or(0.0, |payload| {
+                let differing: u32 = payload.iter().zip(PAYLOAD).map(|(a, b)| (a ^ b).count_ones()).sum();
+                1.0 / (1.0 + f64::from(differing))
+            }),
         })
     }
 }
@@ -381,6 +410,7 @@ impl Dice {
             point: (self.below(4) > 0).then(|| (self.below(50) as f64 / 10.0, self.below(50) as f64 / 10.0)),
             sort: (self.below(4) > 0).then(|| self.word()),
             score: if self.below(3) > 0 { 1.0 } else { self.below(5) as f32 / 4.0 },
+            payload: (self.below(3) > 0).then(|| [self.below(256) as u8, self.below(256) as u8]),
         }
     }
 }
