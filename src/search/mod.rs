@@ -32,6 +32,7 @@ mod rows;
 mod saved;
 mod scan;
 mod snippets;
+mod steady;
 mod vocabulary;
 mod work;
 

@@ -4,7 +4,7 @@
 //! Indexing threads read documents side by side (that is where the time goes), long texts in parts, and one of
 //! them at a time applies what is ready, in the order of the numbers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,6 +16,7 @@ use engine::limits::PART_BYTES;
 use engine::segment::Seq;
 use engine::text::AnalysisLimits;
 
+use super::steady::{SteadyQueue, SteadyTable};
 use super::View;
 use crate::redis::FieldValue;
 use crate::settings;
@@ -107,7 +108,7 @@ pub struct Queue(Mutex<State>);
 #[derive(Default)]
 struct State {
     /// In the order of their numbers.
-    slots: VecDeque<Slot>,
+    slots: SteadyQueue<Slot>,
     /// How many slots from the front somebody has taken to read.
     taken: usize,
     /// Slots that were applied and removed so far: the ordinal of the first one.
@@ -117,7 +118,7 @@ struct State {
     /// Documents of which parts are being read.
     long: VecDeque<Long>,
     /// The last number of each key that has a slot.
-    pending: HashMap<Arc<[u8]>, Seq>,
+    pending: SteadyTable,
 }
 
 struct Slot {
@@ -197,7 +198,7 @@ impl Queue {
 
     /// The number of the last change of a key that is not applied yet.
     pub fn pending(&self, key: &[u8]) -> Option<Seq> {
-        self.state().pending.get(key).copied()
+        self.state().pending.get(key)
     }
 
     /// The keys whose changes are not applied yet.
@@ -333,9 +334,7 @@ impl State {
         self.removed += 1;
         self.taken -= 1;
         self.bytes -= slot.bytes;
-        if self.pending.get(&slot.key) == Some(&slot.seq) {
-            self.pending.remove(&slot.key);
-        }
+        self.pending.remove(&slot.key, slot.seq);
     }
 }
 
