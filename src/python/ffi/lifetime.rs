@@ -244,7 +244,8 @@ unsafe fn new_interpreter() -> Result<*mut ffi::PyThreadState, String> {
 #[repr(C)]
 struct InterpreterState {
     next: *mut ffi::PyInterpreterState,
-    last_thread_id: u64,
+    /// Unsigned in CPython.
+    last_thread_id: i64,
     threads: *mut ffi::PyThreadState,
 }
 
@@ -262,10 +263,10 @@ unsafe fn number_threads_apart(root: *mut ffi::PyThreadState) {
         let interp = ffi::PyThreadState_GetInterpreter(root);
         let state = interp.cast::<InterpreterState>();
         let is_known = (*state).threads == ffi::PyInterpreterState_ThreadHead(interp)
-            && (*state).last_thread_id == ffi::PyThreadState_GetID(root).cast_unsigned();
+            && (*state).last_thread_id == ffi::PyThreadState_GetID(root);
         debug_assert!(is_known, "another layout of the interpreter's state");
         if is_known {
-            (*state).last_thread_id = ffi::PyInterpreterState_GetID(interp).unsigned_abs() << 32;
+            (*state).last_thread_id = ffi::PyInterpreterState_GetID(interp) << 32;
         }
     }
 }
