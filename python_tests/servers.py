@@ -93,7 +93,8 @@ class Server:
                 with connect(self.port, socket_timeout=5) as client:
                     if client.ping() and not client.info("persistence")["loading"]:
                         return self
-            except (redis.ConnectionError, redis.BusyLoadingError):
+            except (redis.ConnectionError, redis.TimeoutError, redis.BusyLoadingError):
+                # A loaded machine may take longer than one try.
                 pass
             if self.process.poll() is not None:
                 raise ServerDied(f"the server ended at start ({self.process.returncode}):\n{self.log()}")

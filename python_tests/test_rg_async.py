@@ -340,6 +340,72 @@ def test_a_client_that_goes_away_ends_its_execution(server, r):
     wait_until(lambda: executions(r) == {})
 
 
+def test_sessions_have_loops_of_their_own(new_server):
+    """Also where their threads began in the same way: the C part of asyncio is one for all interpreters before Python 3.12."""
+    r = new_server().client()
+    for number in range(5):
+        register(r, f"""
+import asyncio
+async def wait(words):
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(*(asyncio.sleep(0.01) for _ in range(3)))
+    future = asyncio.Future()
+    loop.call_later(0.01, future.set_result, words[1])
+    return await future + str(asyncio.get_running_loop() is loop) + str(len(asyncio.all_tasks()))
+async def quick(words):
+    return words[1]
+def own(words):
+    # A loop on the thread of the step.
+    return asyncio.run(wait(words))
+GB('CommandReader').map(wait).register(trigger='wait{number}')
+GB('CommandReader').map(quick).register(trigger='quick{number}')
+GB('CommandReader').map(own).register(trigger='own{number}')""")
+    for number in range(5):
+        assert r.execute_command("RG.TRIGGER", f"quick{number}", "x") == [b"x"]
+    calls = [(f"{kind}{number}", f"{number}") for _ in range(5) for number in range(5) for kind in ("wait", "own")]
+    clients = [r.client() for _ in calls]
+    for client, call in zip(clients, calls):
+        client.connection.send_command("RG.TRIGGER", *call)
+    replies = [client.connection.read_response() for client in clients]
+    # How many tasks there are depends on the other calls.
+    assert [reply[0].rstrip(b"0123456789") for reply in replies] == [f"{text}True".encode() for _, text in calls]
+    for client in clients:
+        client.close()
+
+
+@pytest.mark.parametrize("limit", ["2mb", "3mb", "4mb", "6mb", "8mb"])
+def test_a_loop_that_can_not_start_for_want_of_memory_is_an_error(r, limit):
+    source = script("async def f(x):\n    return x + 1", steps=".map(f)")
+    with at_most(30):
+        try:
+            found, errors = run(r, source, "MAXMEMORY", limit)
+        except redis.ResponseError as refused:
+            found, errors = [], [str(refused).encode()]
+    assert found == [b"2"] or b"MemoryError" in errors[0], (found, errors)
+    # Others have theirs.
+    assert results(r, source) == [b"2"]
+
+
+def test_a_loop_that_is_ended_begins_anew(r):
+    register(r, """
+import asyncio
+def leave():
+    raise SystemExit
+async def end(words):
+    asyncio.get_running_loop().call_soon(leave)
+    await asyncio.sleep(1000)
+async def go(words):
+    await asyncio.sleep(0)
+    return words[1]
+GB('CommandReader').map(end).register(trigger='end')
+GB('CommandReader').map(go).register(trigger='go')""")
+    for _ in range(3):
+        assert r.execute_command("RG.TRIGGER", "go", "on") == [b"on"]
+        with pytest.raises(redis.ResponseError):
+            r.execute_command("RG.TRIGGER", "end")
+        wait_until(lambda: not executions(r), what="the execution gone")
+
+
 def test_the_loop_ends_with_its_interpreter(server, r):
     def loops():
         names = pathlib.Path(f"/proc/{server.process.pid}/task").glob("*/comm")

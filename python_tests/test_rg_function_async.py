@@ -123,6 +123,7 @@ def test_many_wait_without_a_thread_each(server, r):
 
 def test_a_time_limit_and_a_client_that_goes_end_it(server, r):
     load(r, WAITS.replace("name=waits", "name=waits timeout=1500"))
+    # The limit holds for loading it too, which imports asyncio.
     with at_most(20):
         assert "time limit" in fcall_error(r, "wait", 1, "go")
     load(r, WAITS, "REPLACE")

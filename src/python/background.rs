@@ -172,7 +172,15 @@ pub(super) fn start_loop(core: &Arc<Core>, function: Object<'_>) -> std::io::Res
         let function = function.into_object(&attached);
         let ended = function.call(&attached, &[]).map(drop);
         if let Err(raised) = ended {
-            super::ffi::clear(&attached, raised);
+            // It may be out of memory: those who wait for it are told all the same.
+            core.lift_limit();
+            let failure = super::ffi::take(&attached, raised).map(|failure| failure.plain_text(&attached));
+            core.loop_has_ended();
+            let told = super::ffi::text(&attached, &failure.unwrap_or_default())
+                .and_then(|text| function.call(&attached, &[&text]).map(drop));
+            if let Err(raised) = told {
+                super::ffi::clear(&attached, raised);
+            }
         }
     };
     thread::Builder::new().name("py-loop".into()).stack_size(super::STACK_SIZE).spawn(run).map(drop)

@@ -302,6 +302,11 @@ impl Core {
         self.has_loop.swap(true, Ordering::AcqRel)
     }
 
+    /// Its event loop has failed: the next who asks is to start another one.
+    pub(crate) fn loop_has_ended(&self) {
+        self.has_loop.store(false, Ordering::Release);
+    }
+
     /// A run begins, with this memory limit.
     pub(crate) fn begin_run(&self, limit: Option<u64>) {
         self.runs.fetch_add(1, Ordering::Relaxed);

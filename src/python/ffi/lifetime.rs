@@ -234,7 +234,41 @@ unsafe fn new_interpreter() -> Result<*mut ffi::PyThreadState, String> {
     if root.is_null() {
         return Err("Python cannot create an interpreter".to_owned());
     }
+    // SAFETY: a live thread state of a new interpreter, attached to it.
+    unsafe { number_threads_apart(root) };
     Ok(root)
+}
+
+/// The beginning of CPython 3.11's interpreter state.
+#[cfg(not(Py_3_12))]
+#[repr(C)]
+struct InterpreterState {
+    next: *mut ffi::PyInterpreterState,
+    /// Unsigned in CPython.
+    last_thread_id: i64,
+    threads: *mut ffi::PyThreadState,
+}
+
+/// Lets the numbers of an interpreter's thread states begin where no other one's are.
+///
+/// Before 3.12 each interpreter counts from 1, but `_asyncio` remembers the running loop of one thread for the whole process, by
+/// that number: of two event loops whose threads had the same one, the second would not start, or take the first for its own.
+///
+/// # Safety
+/// `root` is the only thread state of an interpreter, attached.
+#[cfg(not(Py_3_12))]
+unsafe fn number_threads_apart(root: *mut ffi::PyThreadState) {
+    // SAFETY: the caller's promise. The field is written only where those beside it are what they should be.
+    unsafe {
+        let interp = ffi::PyThreadState_GetInterpreter(root);
+        let state = interp.cast::<InterpreterState>();
+        let is_known = (*state).threads == ffi::PyInterpreterState_ThreadHead(interp)
+            && (*state).last_thread_id == ffi::PyThreadState_GetID(root);
+        debug_assert!(is_known, "another layout of the interpreter's state");
+        if is_known {
+            (*state).last_thread_id = ffi::PyInterpreterState_GetID(interp) << 32;
+        }
+    }
 }
 
 /// Ends an interpreter that nobody uses any more, unless a thread of it is left; whether it ended.

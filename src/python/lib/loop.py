@@ -22,6 +22,8 @@ _thread_id = None
 _make_task = None
 _woken = False
 _ending = False
+#: Why there is no loop, while those who counted on it are told.
+_failure = None
 
 _enter, _leave, _in_atomic = _interlock.enter_run, _interlock.leave_run, _interlock.in_atomic
 
@@ -50,6 +52,9 @@ def start(coroutine, run, entry):
     """Runs a coroutine as a part of `run`, and settles the entry on the loop's thread after it."""
 
     def begin():
+        if _failure is not None:
+            coroutine.close()
+            return entry.settle(None, RuntimeError(f"the event loop has ended: {_failure}"))
         entry.task = _make_task(_Guided(_drive(coroutine, entry.settle), run), loop=_loop)
 
     call(begin)
@@ -119,9 +124,11 @@ def _take():
         _loop.stop()
 
 
-def _run():
-    """The loop's thread."""
+def _run(failure=None):
+    """The loop's thread; with a failure, what is left to do when the loop has ended with it."""
     global _loop, _thread_id, _make_task
+    if failure is not None:
+        return _refuse(failure)
     import asyncio
     import selectors
 
@@ -145,6 +152,17 @@ def _run():
             loop.run_forever()
     finally:
         _wind_down(asyncio, loop)
+
+
+def _refuse(failure):
+    """Tells those who count on the loop that there is none. The next one starts it again."""
+    global _loop, _thread_id, _failure
+    _loop, _thread_id, _failure = None, None, failure
+    try:
+        while _inbox:
+            _inbox.popleft()()
+    finally:
+        _failure = None
 
 
 def _wind_down(asyncio, loop):
@@ -177,6 +195,8 @@ def _running_loop():
         started.acquire()
         call(started.release)
         started.acquire()
+    if _loop is None:
+        raise RuntimeError("there is no event loop")
     return _loop
 
 
