@@ -1,8 +1,8 @@
 """What does a Python function cost, and what does everybody else notice of it?
 
 Latency of the smallest script with the warm pool on and off; calls a second of one that is registered (RG.TRIGGER) and
-of one that shares its interpreter (SCOPE script), beside the same in Lua and in a client; a burst of events; and a
-KeysReader over 1,000,000 keys (N=) with PING beside it and the memory it took.
+of one that shares its interpreter (SCOPE script), beside the same in Lua and in a client; what hooks cost the commands that
+they are not about; a burst of events; and a KeysReader over 1,000,000 keys (N=) with PING beside it and the memory it took.
 
     make bench N=1000000            # or: .venv/bin/python benches/scripts.py
 """
@@ -101,6 +101,33 @@ def from_redis_py(server, clients, seconds=2):
     return f"{sum(counts) / seconds:,.0f}"
 
 
+#: What may be registered while commands pass that it is not about.
+BESIDE = {
+    "nothing": "1",
+    "a hook of another command": "GB('CommandReader').register(hook='hset', mode='sync')",
+    "a hook of SET, by a prefix that no key has": "GB('CommandReader').register(hook='set', keyprefix='other:', mode='sync')",
+    "a sync registration of other keys": "GB('KeysReader').register('other:*', mode='sync')",
+    "an async registration of other keys": "GB('KeysReader').register('other:*')",
+}
+
+
+def unconcerned(report, server, rounds=5):
+    """Commands that no registration is about, while there are some: in turns, so that what the machine does hits all."""
+    client = server.client()
+    rates = {name: [] for name in BESIDE}
+    for _ in range(rounds):
+        for name, script in BESIDE.items():
+            client.execute_command("RG.PYEXECUTE", script, "ID", "beside", "UPGRADE")
+            [row] = throughput(server.port, CLIENTS, 300_000, "-P", 16, "SET", "x", "value")
+            rates[name].append(float(row["rps"]))
+    client.execute_command("RG.PYEXECUTE", "1", "ID", "beside", "UPGRADE")
+    middle = {name: percentile(sorted(found), 50) for name, found in rates.items()}
+    rows = [[name, f"{rate:,.0f}", f"{rate / middle['nothing']:.2f}"] for name, rate in middle.items()]
+    report.say(f"SETs a second in pipelines of 16 from {CLIENTS} connections, beside something that is not about them "
+               f"(the middle of {rounds} rounds).")
+    report.table(["what is registered", "calls/s", "share"], rows)
+
+
 def burst(report, server):
     """Events faster than they are worked off."""
     client = server.client()
@@ -185,6 +212,7 @@ def main():
     with Server("PYTHON-TIME-LIMIT", "0") as server:
         warm_pool(report, server)
         calls_a_second(report, server)
+        unconcerned(report, server)
         burst(report, server)
         keys_reader(report, server)
     print(f"written to {report.path}")

@@ -5,7 +5,7 @@ import ast
 import pytest
 
 from gears import results, run, script, wait_freed
-from helpers import PingWatch, fill
+from helpers import PingWatch, fill, wait_until
 
 
 def records(client, source):
@@ -153,6 +153,18 @@ def test_the_default_argument(r):
     r.mset({"a1": 1, "b1": 1})
     assert [record["key"] for record in records(r, "GB('KeysReader', 'a*').run()")] == ["a1"]
     assert [record["key"] for record in records(r, "GB(defaultArg='a*').run('b*')")] == ["b1"]
+
+
+def test_a_pattern_without_wildcards_reads_the_one_key(r):
+    r.mset({"k": 1, "k1": 2, "k*": 3})
+    r.hset("h", "f", "v")
+    r.set("gone", 1, px=1)
+    wait_until(lambda: not r.exists("gone"))
+    assert [record["key"] for record in records(r, "GB().run('k')")] == ["k"]
+    assert [(record["key"], record["value"]) for record in records(r, "GB().run('k\\\\*')")] == [("k*", "3")]
+    assert [(record["type"], record["value"]) for record in records(r, "GB().run('h')")] == [("hash", {"f": "v"})]
+    assert [record["value"] for record in records(r, "GB().run('[k]')")] == ["1"]
+    assert [record for name in ("gone", "missing") for record in records(r, f"GB().run({name!r})")] == []
 
 
 def test_no_scan_reads_one_literal_key(r):

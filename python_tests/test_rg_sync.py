@@ -6,8 +6,8 @@ Before Redis 7.2 the server has no moment for that, and a write inside its notif
 import pytest
 
 from gears import results
-from helpers import in_lua, in_multi, wait_until
-from registrations import register, stats
+from helpers import config, in_lua, in_multi, wait_until
+from registrations import register, stats, wait_ended
 
 pytestmark = pytest.mark.usefixtures("no_registrations")
 
@@ -79,6 +79,27 @@ def test_a_miss_is_called_back(r):
     register(r, "GB().foreach(lambda x: execute('SET', x['key'], 'made')).register('miss', mode='sync', eventTypes=['keymiss'])")
     assert r.get("miss") is None
     wait_until(lambda: r.get("miss") == b"made")
+
+
+@pytest.mark.parametrize("how", ["multi", "pipeline"])
+def test_misses_that_come_faster_than_they_are_worked_off_are_bounded(r, how):
+    """Nobody can make clients that read wait: what is too much is given up, and counted."""
+    misses, name = 20_000, "miss:" + "x" * 500
+    register(r, "import time\nGB().foreach(lambda x: time.sleep(0.0005)).register('miss:*', mode='sync', eventTypes=['keymiss'])")
+    with config(r, event_queue_bytes="256kb"):
+        with r.pipeline(transaction=how == "multi") as pipe:
+            for _ in range(misses):
+                pipe.get(name)
+            assert pipe.execute() == [None] * misses
+        used = r.info("memory")["used_memory"]
+        ended = wait_ended(r, misses, seconds=120)
+    assert ended["numTriggered"] == misses == ended["numSuccess"] + ended["numAborted"], ended
+    assert ended["numSuccess"] > 100
+    if how == "multi":
+        # They all wait for the end of the transaction, or for the next turn of the server.
+        assert ended["numAborted"] > misses / 2, ended
+        after = r.info("memory")["used_memory"]
+        assert used - after < 8 << 20, (used, after)
 
 
 def test_callbacks_do_not_feed_themselves_nor_each_other(r):

@@ -49,6 +49,12 @@ impl Glob {
         matches!(self.tokens.as_slice(), [Token::Star])
     }
 
+    /// The one key that matches, if there is but one.
+    pub fn literal(&self) -> Option<Vec<u8>> {
+        let byte = |token: &Token| if let Token::Byte(byte) = token { Some(*byte) } else { None };
+        self.tokens.iter().map(byte).collect()
+    }
+
     /// Whether `key` matches the whole pattern.
     pub fn matches(&self, key: &[u8]) -> bool {
         let tokens = &self.tokens;
@@ -135,6 +141,18 @@ mod tests {
 
     fn matches(pattern: &str, key: &str) -> bool {
         Glob::new(pattern.as_bytes()).matches(key.as_bytes())
+    }
+
+    #[test]
+    fn a_pattern_of_one_key_is_known() {
+        let literal = |pattern: &str| Glob::new(pattern.as_bytes()).literal();
+        for (pattern, key) in [("", ""), ("key", "key"), (r"a\*b\[", "a*b["), (r"back\", r"back\")] {
+            assert_eq!(literal(pattern).as_deref(), Some(key.as_bytes()), "{pattern}");
+            assert!(matches(pattern, key));
+        }
+        for pattern in ["*", "a?", "[a]", "a*"] {
+            assert_eq!(literal(pattern), None, "{pattern}");
+        }
     }
 
     #[test]

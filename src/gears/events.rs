@@ -69,6 +69,7 @@ fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
     if registration.mode != Mode::Sync {
         return queue::push(held, registration, event);
     }
-    registration.count_event();
-    moment::after_event(held, moment::callback(registration, event));
+    if let Some(work) = moment::callback(registration, event) {
+        moment::after_event(held, work);
+    }
 }

@@ -149,8 +149,9 @@ pub(super) fn fire(held: &Held<'_>, registration: &Arc<Registration>, event: Eve
         if !is_sync {
             return Some(event);
         }
-        registration.count_event();
-        current.after.push(Box::new(moment::callback(registration, event)));
+        if let Some(work) = moment::callback(registration, event) {
+            current.after.push(Box::new(work));
+        }
         None
     });
     if let Some(event) = event {

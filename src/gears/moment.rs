@@ -9,13 +9,14 @@
 
 use std::cell::RefCell;
 use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::linked;
-use super::queue::{Event, BATCH_TIME};
+use super::queue::{self, Event, BATCH_TIME};
 use super::registration::{Mode, Registration};
 use super::Trigger;
 use crate::redis::{after_notification, call_as_it_is, has_after_notification, Alarm, Held, Protocol};
@@ -31,8 +32,36 @@ pub(super) fn is_caused_by(registration: &Arc<Registration>) -> bool {
     CAUSES.with_borrow(|causes| causes.iter().any(|cause| Arc::ptr_eq(cause, registration)))
 }
 
-/// Calls a registration back for an event that happens now, when it is run.
-pub(super) fn callback(registration: &Arc<Registration>, event: Event) -> impl FnOnce(&Held<'_>) + Send + 'static {
+/// What an event takes of the memory that its registration may have for events, until its callback is done.
+struct Room {
+    registration: Arc<Registration>,
+    bytes: usize,
+}
+
+impl Room {
+    /// Room for an event; `None` if too many wait already. A single one always has some.
+    fn take(registration: &Arc<Registration>, event: &Event) -> Option<Self> {
+        let (taken, bytes) = (&registration.deferred, event.bytes());
+        if taken.load(Ordering::Relaxed) > queue::hard_bound() {
+            return None;
+        }
+        taken.fetch_add(bytes, Ordering::Relaxed);
+        Some(Self { registration: Arc::clone(registration), bytes })
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.registration.deferred.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// Counts an event that happens now and calls its registration back for it, when what it returns is run. Where too many
+/// wait for that (a transaction of a million writes, misses that come faster than they are worked off) the event is given up.
+pub(super) fn callback(
+    registration: &Arc<Registration>,
+    event: Event,
+) -> Option<impl FnOnce(&Held<'_>) + Send + 'static> {
     /// Puts back what was there before.
     struct Before(Vec<Arc<Registration>>);
     impl Drop for Before {
@@ -42,13 +71,18 @@ pub(super) fn callback(registration: &Arc<Registration>, event: Event) -> impl F
             drop(causes);
         }
     }
-    let registration = Arc::clone(registration);
+    registration.count_event();
+    let Some(room) = Room::take(registration, &event) else {
+        registration.count_aborted(1, Some(queue::GIVEN_UP));
+        return None;
+    };
     let mut causes = CAUSES.with_borrow(Clone::clone);
-    move |held| {
-        causes.push(Arc::clone(&registration));
+    Some(move |held: &Held<'_>| {
+        let registration = &room.registration;
+        causes.push(Arc::clone(registration));
         let _before = Before(CAUSES.replace(causes));
-        linked::run_sync(held, &registration, event);
-    }
+        linked::run_sync(held, registration, event);
+    })
 }
 
 /// What is to be done under the lock.

@@ -34,7 +34,8 @@ const PAUSE_MS: &[u8] = b"50";
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
 /// What an event that was given up leaves as error.
-const GIVEN_UP: &str = "ERR an event was given up: too many wait for this registration (see search.event-queue-bytes)";
+pub(super) const GIVEN_UP: &str =
+    "ERR an event was given up: too many wait for this registration (see search.event-queue-bytes)";
 
 /// One event of a registration.
 pub(super) struct Event {
@@ -48,7 +49,7 @@ pub(super) struct Event {
 }
 
 impl Event {
-    fn bytes(&self) -> usize {
+    pub(super) fn bytes(&self) -> usize {
         size_of::<Self>() + bytes_of(&self.records)
     }
 }
@@ -77,6 +78,11 @@ fn queue(registration: &Registration) -> MutexGuard<'_, Queue> {
     registration.queue.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The bytes of a registration's waiting events past which another one is given up.
+pub(super) fn hard_bound() -> usize {
+    settings::EVENT_QUEUE_BYTES.count().saturating_mul(2)
+}
+
 /// Queues an event, and sees that somebody runs it. Under the server's lock; never waits.
 pub(super) fn push(held: &Held<'_>, registration: &Arc<Registration>, event: Event) {
     registration.count_event();
@@ -84,7 +90,7 @@ pub(super) fn push(held: &Held<'_>, registration: &Arc<Registration>, event: Eve
     let (start, full, refused) = {
         let mut queue = queue(registration);
         let db = event.db;
-        let refused = if queue.bytes > most.saturating_mul(2) {
+        let refused = if queue.bytes > hard_bound() {
             Some(event)
         } else {
             queue.bytes += event.bytes();

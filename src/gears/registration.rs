@@ -1,7 +1,7 @@
 //! What is a registration? A script's plan, the events that start it, and what came of them so far.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -195,6 +195,8 @@ pub struct Registration {
     pub trigger: Trigger,
     pub(super) plan: Plan,
     pub(super) queue: Mutex<Queue>,
+    /// Bytes of the events whose callbacks are to run at once, and wait for their moment.
+    pub(super) deferred: AtomicUsize,
     /// Its consumer group, if it reads streams.
     pub(super) group: String,
     pub(super) streams: Mutex<Streams>,
@@ -226,6 +228,7 @@ impl Registration {
             trigger: trigger(&plan.info.reader, &options),
             plan,
             queue: Mutex::default(),
+            deferred: AtomicUsize::new(0),
             group: String::new(),
             streams: Mutex::default(),
             predecessor: Weak::new(),

@@ -6,7 +6,7 @@ use std::os::raw::c_char;
 
 use redis_module::raw;
 
-use super::{api, Held};
+use super::{api, errand, lock, Held};
 use crate::reply::Reply;
 
 thread_local! {
@@ -68,11 +68,11 @@ pub enum Protocol {
     Client,
 }
 
-/// As [`call`], in the place of a client's command: it is refused when memory is short, and statuses stay apart from other
-/// texts.
+/// As [`call`], in the place of a client's command: it is refused when memory, good replicas or the disk are short, and
+/// where scripts must not call it. Statuses stay apart from other texts.
 pub fn call_as_it_is(held: &Held<'_>, argv: &Args, protocol: Protocol) -> Reply {
     AS_IT_IS.set(true);
-    let reply = call_with(held, argv, if protocol == Protocol::Client { c"!EM0v" } else { c"!EMv" });
+    let reply = call_with(held, argv, if protocol == Protocol::Client { c"!SEM0v" } else { c"!SEMv" });
     AS_IT_IS.set(false);
     reply
 }
@@ -89,12 +89,39 @@ pub fn call_unless_write(held: &Held<'_>, argv: &Args) -> Option<Reply> {
     }
 }
 
-/// `!` replicates, `E` returns errors as replies, `3` keeps RESP3 types apart, `W` refuses to write, `v` takes an array
-/// and its length.
+/// Why a command can't run inside ours, where the server itself does not see that it can't, and ends.
+fn refusal(held: &Held<'_>, name: &[u8], first: Option<&Vec<u8>>) -> Option<&'static str> {
+    let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
+    match name.first()?.to_ascii_lowercase() {
+        b's' | b'p' if is(b"sync") || is(b"psync") => Some("ERR a script can not become a replica"),
+        b'w' if is(b"wait") || is(b"waitaof") => Some("ERR a script can not wait for replicas: let the client do it"),
+        b'e' | b'f' | b's' if SCRIPTING.iter().any(|known| is(known)) && held.in_script() => {
+            Some("ERR scripts of the server can not be run or changed while one runs")
+        }
+        b'c' if is(b"client")
+            && first.is_some_and(|word| word.eq_ignore_ascii_case(b"kill"))
+            && lock::on_main_thread()
+            && !errand::runs_here() =>
+        {
+            Some("ERR CLIENT KILL can not run inside a client's command (mode='sync', hooks, MULTI, Lua)")
+        }
+        _ => None,
+    }
+}
+
+/// Commands that the server's scripting must not meet inside itself.
+const SCRIPTING: [&[u8]; 8] =
+    [b"eval", b"eval_ro", b"evalsha", b"evalsha_ro", b"fcall", b"fcall_ro", b"function", b"script"];
+
+/// `!` replicates, `E` returns errors as replies, `3` keeps RESP3 types apart, `W` refuses to write, `S` refuses what Lua
+/// scripts must not call, `v` takes an array and its length.
 fn call_with(held: &Held<'_>, argv: &Args, format: &CStr) -> Reply {
     let Some((name, args)) = argv.split_first() else {
         return Reply::error("ERR empty command");
     };
+    if let Some(refusal) = refusal(held, name, args.first()) {
+        return Reply::error(refusal);
+    }
     let Ok(name) = CString::new(name.clone()) else {
         return Reply::error("ERR unknown command: its name has a NUL byte");
     };

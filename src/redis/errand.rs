@@ -232,8 +232,19 @@ fn next(patience: Duration) -> Option<Arc<Errand>> {
     })
 }
 
+thread_local! {
+    /// This thread does an errand.
+    static DOING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the main thread does a worker's errand now: it is between the commands of clients.
+pub(super) fn runs_here() -> bool {
+    DOING.get()
+}
+
 fn do_it(errand: &Errand) {
     let began = Instant::now();
+    DOING.set(true);
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
         let ctx = Context::get();
         let held = ctx.held();
@@ -242,6 +253,7 @@ fn do_it(errand: &Errand) {
         unsafe { (*errand.work)(&held, began) };
         Ok(())
     }));
+    DOING.set(false);
     *errand.outcome.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
     lock::record_slice(began - errand.asked, began.elapsed());
     errand.state.store(DONE, Ordering::Release);

@@ -79,6 +79,11 @@ impl Held<'_> {
         self.has(raw::REDISMODULE_CTX_FLAGS_LOADING)
     }
 
+    /// Whether a script of the server (Lua) runs now, of whichever client.
+    pub(super) fn in_script(&self) -> bool {
+        self.has(raw::REDISMODULE_CTX_FLAGS_LUA)
+    }
+
     /// Whether the server is a node of a cluster.
     pub fn in_cluster(&self) -> bool {
         self.has(raw::REDISMODULE_CTX_FLAGS_CLUSTER)

@@ -75,7 +75,7 @@ pub use scan::{unix_millis, KeyRef, KeysCursor};
 pub use timer::Alarm;
 pub use typed::{delete, expiry, get, put, serves, Expiry, Found};
 pub use types::{KeyType, KeyTypeHandle};
-pub use values::{read_value, stream_entries, type_of};
+pub use values::{kind_of, read_value, stream_entries, type_of};
 
 /// Calls a function of the module API that the load check has found present ([`load`]).
 macro_rules! api {

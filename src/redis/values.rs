@@ -9,7 +9,7 @@ use crate::reply::Reply;
 /// module's value and a missing key are null.
 pub fn read_value(held: &Held<'_>, key: &[u8], kind: Option<&'static str>) -> (&'static str, Reply) {
     let run = |words: &[&[u8]]| run(held, words);
-    let kind = kind.unwrap_or_else(|| known_type(&type_of(held, key)));
+    let kind = kind.unwrap_or_else(|| kind_of(held, key));
     let value = match kind {
         "string" => run(&[b"GET", key]),
         "list" => run(&[b"LRANGE", key, b"0", b"-1"]),
@@ -25,6 +25,11 @@ pub fn read_value(held: &Held<'_>, key: &[u8], kind: Option<&'static str>) -> (&
         Reply::Null if kind != "module" => ("empty", Reply::Null),
         value => (kind, value),
     }
+}
+
+/// The type of a key, as [`read_value`] names it.
+pub fn kind_of(held: &Held<'_>, key: &[u8]) -> &'static str {
+    known_type(&type_of(held, key))
 }
 
 /// The name of a key's type as `TYPE` says it, a module's own name for its values; `none` for a missing key.
