@@ -103,8 +103,8 @@ def test_a_temporary_index_goes_with_its_documents_when_nobody_uses_it(r):
 
 
 def test_use_puts_off_the_end_of_a_temporary_index(r):
-    create(r, "t", "PREFIX", 1, "d:", "TEMPORARY", 2, "SCHEMA", "t", "TEXT")
-    for n in range(30):
+    create(r, "t", "PREFIX", 1, "d:", "TEMPORARY", 4, "SCHEMA", "t", "TEXT")
+    for n in range(50):
         r.hset("d:1", "t", f"x{n}")
         time.sleep(0.1)
     assert names(r) == {"t"}

@@ -15,10 +15,18 @@ pub trait Vocabulary {
     /// How many documents have a word; 0 for one that is not in the index.
     fn documents_with(&self, word: &str) -> usize;
 
+    /// Takes note of work done beside it, and says whether all work must stop.
+    fn spend(&self, _units: u32) -> bool {
+        false
+    }
+
     /// Calls `found` with every word at a Levenshtein distance of at most `distance` code points, and
     /// how many documents have it. Stems, sounds and synonym groups are no words.
     fn similar(&self, word: &str, distance: u8, found: &mut dyn FnMut(&str, usize));
 }
+
+/// What comparing two words costs, in postings.
+const MATCH: u32 = 64;
 
 /// Words that users add, normalised as terms are.
 pub type Dictionary = BTreeSet<Box<str>>;
@@ -87,6 +95,9 @@ fn suggestions(word: &str, vocabulary: &dyn Vocabulary, distance: u8, include: &
     });
     let pattern = Pattern::fuzzy(word.as_bytes(), distance);
     for similar in include.iter().flat_map(|dictionary| dictionary.iter()) {
+        if vocabulary.spend(MATCH) {
+            break;
+        }
         if pattern.matches(similar.as_bytes()) && known.insert(similar.clone()) {
             list.push(Suggestion { score: 0.0, word: similar.clone() });
         }

@@ -57,6 +57,9 @@ fn count(segment: &Segment, visible: &Visibility<'_>, key: &[u8], enough: u64, b
     total
 }
 
+/// What finding a term costs, in postings.
+const LOOK_UP: u32 = 64;
+
 /// The words of an index, for spell checking.
 #[derive(Debug)]
 pub struct Words<'a> {
@@ -71,6 +74,9 @@ impl<'a> Words<'a> {
     }
 
     fn documents_with_key(&self, key: &[u8]) -> usize {
+        if self.budget.spend(LOOK_UP) {
+            return 0;
+        }
         let seq = self.snapshot.seq();
         let counts = self.snapshot.segments().map(|segment| {
             let visible = segment.visible(seq);
@@ -87,6 +93,10 @@ impl Vocabulary for Words<'_> {
 
     fn documents_with(&self, word: &str) -> usize {
         self.documents_with_key(&Space::Text.key(&Term::word(word).key()))
+    }
+
+    fn spend(&self, units: u32) -> bool {
+        self.budget.spend(units)
     }
 
     fn similar(&self, word: &str, distance: u8, found: &mut dyn FnMut(&str, usize)) {

@@ -179,7 +179,9 @@ impl Search {
             Ranking::Engine(_) => cost::estimate(&snapshot, &plan.node),
             Ranking::Stored { .. } => cost::Cost { postings: u64::MAX, looks: u64::MAX },
         };
-        if cost.looks <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE {
+        // A text that is marked or cut may be of any length.
+        let has_snippets = self.request.highlight.is_some() || self.request.summarize.is_some();
+        if cost.looks <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE && !has_snippets {
             COUNTERS.at_once.add();
             Weight::Trifle
         } else if cost.postings >= long {
@@ -414,17 +416,19 @@ fn read_sort_values(
 
 /// Sorts by value; those without one come last, equals stand by age, in the direction of the sort.
 fn arrange(hits: &mut [Hit], descending: bool) {
-    let text = |hit: &Hit| match &hit.sort {
-        Some(SortValue::Text(text)) => Some(text.clone()),
-        _ => None,
-    };
+    fn text(hit: &Hit) -> Option<&[u8]> {
+        match &hit.sort {
+            Some(SortValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
     hits.sort_by_cached_key(|hit| (hit.segment, hit.doc));
     if descending {
         hits.reverse();
     }
     hits.sort_by(|a, b| match (text(a), text(b)) {
-        (Some(a), Some(b)) if descending => b.cmp(&a),
-        (Some(a), Some(b)) => a.cmp(&b),
+        (Some(a), Some(b)) if descending => b.cmp(a),
+        (Some(a), Some(b)) => a.cmp(b),
         (a, b) => a.is_none().cmp(&b.is_none()),
     });
 }

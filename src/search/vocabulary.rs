@@ -1,6 +1,7 @@
 //! Which tags and words does an index have?
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use engine::cursor::budget::{Budget, Stop as Ended};
 use engine::index::{Arrival, Snapshot};
@@ -12,6 +13,7 @@ use engine::text::{normalise, Analyser};
 
 use super::{analysis_limits, dictionaries, Failure, SearchIndex, View};
 use crate::redis::Lane;
+use crate::settings;
 
 /// The tags of a field of all documents, in order.
 ///
@@ -23,7 +25,7 @@ pub fn tag_values(
     arrival: &Arrival,
     field: FieldId,
 ) -> Result<Vec<Box<[u8]>>, Failure> {
-    over_snapshot(lane, index, arrival, |snapshot, budget| terms::tag_values(snapshot, field, budget))
+    over_snapshot(lane, index, arrival, None, |snapshot, budget| terms::tag_values(snapshot, field, budget))
 }
 
 /// How many different words documents have, with what is derived from them.
@@ -31,7 +33,7 @@ pub fn tag_values(
 /// # Errors
 /// Why there is no answer.
 pub fn word_count(lane: &mut Lane, index: &Arc<SearchIndex>) -> Result<u64, Failure> {
-    within(lane, index, |budget| index.documents().words(budget))
+    within(lane, index, None, |budget| index.documents().words(budget))
 }
 
 /// What FT.SPELLCHECK asks for.
@@ -62,7 +64,7 @@ pub fn misspelled(
     let analyser = Analyser::new(options.language, &options.stop_words, &spelling.view.synonyms, analysis_limits());
     let [include, exclude] = [&spelling.include, &spelling.exclude]
         .map(|lists| lists.iter().map(|words| normalised(words)).collect::<Vec<Dictionary>>());
-    over_snapshot(lane, index, arrival, |snapshot, budget| {
+    over_snapshot(lane, index, arrival, settings::TIMEOUT.millis(), |snapshot, budget| {
         let words = Words::new(snapshot, budget);
         let (include, exclude): (Vec<_>, Vec<_>) = (include.iter().collect(), exclude.iter().collect());
         check(&spelling.query, &analyser, &words, spelling.distance, &include, &exclude)
@@ -79,20 +81,38 @@ fn over_snapshot<R>(
     lane: &mut Lane,
     index: &Arc<SearchIndex>,
     arrival: &Arrival,
+    limit: Option<Duration>,
     work: impl FnOnce(&Snapshot, &Budget<'_>) -> R,
 ) -> Result<R, Failure> {
     let snapshot = index.snapshot(arrival, lane.cancel()).map_err(Failure::Stopped)?;
-    within(lane, index, |budget| work(&snapshot, budget))
+    within(lane, index, limit, |budget| work(&snapshot, budget))
 }
 
-/// Runs `work` until the index is dropped or nobody waits any more.
-fn within<R>(lane: &mut Lane, index: &SearchIndex, work: impl FnOnce(&Budget<'_>) -> R) -> Result<R, Failure> {
+/// Runs `work` until its time is over, the index is dropped or nobody waits any more.
+fn within<R>(
+    lane: &mut Lane,
+    index: &SearchIndex,
+    limit: Option<Duration>,
+    work: impl FnOnce(&Budget<'_>) -> R,
+) -> Result<R, Failure> {
     let cancel = lane.cancel();
-    let ask = || (cancel.stopped().is_some() || index.is_dropped()).then_some(Ended::Cancelled);
-    let result = work(&Budget::new(&ask));
+    let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+    let ask = || {
+        if cancel.stopped().is_some() || index.is_dropped() {
+            Some(Ended::Cancelled)
+        } else {
+            deadline.filter(|&deadline| Instant::now() >= deadline).map(|_| Ended::Deadline)
+        }
+    };
+    let budget = Budget::new(&ask);
+    let result = work(&budget);
     cancel.check().map_err(Failure::Stopped)?;
     if index.is_dropped() {
         return Err(Failure::no_index(index.name()));
+    }
+    // A part of an answer would call words unknown that are not.
+    if budget.stopped() == Some(Ended::Deadline) {
+        return Err(Failure::TimedOut);
     }
     Ok(result)
 }

@@ -123,7 +123,7 @@ fn run(snapshot: &Snapshot, request: &Request<'_>, budget: &Budget<'_>, counting
     let profile = prepared.profile();
     let late_scores = request.scores && request.order != Order::Score;
     if request.explain || late_scores {
-        hits.iter_mut().for_each(|hit| run.score_hit(&prepared, hit));
+        run.score_hits(&prepared, &mut hits);
     }
     (Found { total, hits, stopped: budget.stopped() }, profile)
 }
@@ -305,11 +305,20 @@ impl<'a> Run<'a, '_> {
         (total, places.map(hit).collect())
     }
 
-    /// Calculates the score of one document, and says how if asked.
-    fn score_hit(&self, prepared: &Prepared<'a>, hit: &mut Hit) {
+    /// Calculates the scores of documents, and says how if asked.
+    fn score_hits(&self, prepared: &Prepared<'a>, hits: &mut [Hit]) {
+        let mut in_order: Vec<&mut Hit> = hits.iter_mut().collect();
+        in_order.sort_unstable_by_key(|hit| (hit.segment, hit.doc));
+        // One tree for each segment, which only goes forward.
+        for hits in in_order.chunk_by_mut(|a, b| a.segment == b.segment) {
+            let mut cursor = prepared.cursor(hits[0].segment);
+            hits.iter_mut().for_each(|hit| self.score_hit(&mut cursor, hit));
+        }
+    }
+
+    fn score_hit(&self, cursor: &mut BoxCursor<'a>, hit: &mut Hit) {
         let segment = self.snapshot.segment(hit.segment);
         let facts = segment.facts(hit.doc);
-        let mut cursor = prepared.cursor(hit.segment);
         if cursor.seek(hit.doc) != hit.doc {
             // Only when the budget is used up.
             return;

@@ -26,6 +26,9 @@ use std::sync::Arc;
 /// What finding out how many documents are in a range or a circle costs, in postings.
 const FILTER_COST: u32 = 64;
 
+/// What making a term's cursor costs, in postings: it holds a block decoded.
+const CURSOR_COST: u32 = 1024;
+
 /// The least of these costs, and the least of the others.
 fn least_two(costs: &[u64]) -> (u64, u64) {
     costs.iter().fold(
@@ -171,6 +174,9 @@ impl<'a> Prepared<'a> {
 
     fn term(&self, term: &BoundTerm<'a>, segment: usize) -> Option<TermCursor<'a>> {
         let list = term.lists.get(segment)?.clone()?;
+        if self.budget.spend(CURSOR_COST) {
+            return None;
+        }
         Some(TermCursor::new(list, term.fields, term.leaf, self.scoring, Arc::clone(&term.name), self.budget))
     }
 
