@@ -8,7 +8,7 @@ import pytest
 import redis
 
 from gears import at_most, background, error, executions, interpreters, results, run, script, value, wait_done, wait_freed
-from helpers import in_lane, in_lua, in_multi, wait_until
+from helpers import in_lane, in_lua, in_multi, reply_or_error, wait_until
 from registrations import ids, register, stats, unregister_all, wait_ended
 
 #: A coroutine that really waits, and longer for earlier records.
@@ -373,6 +373,17 @@ GB('CommandReader').map(own).register(trigger='own{number}')""")
         client.close()
 
 
+def test_loops_start_after_others_have_ended(new_server):
+    """The C part of asyncio before Python 3.12 keeps what belongs to the first interpreter that imports it."""
+    r = new_server().client()
+    for number in range(4):
+        register(r, "import asyncio\nasync def go(words):\n    for _ in range(5):\n        await asyncio.sleep(0.01)\n    return words[1]\n"
+                    "GB('CommandReader').map(go).register(trigger='go', mode='sync')", "ID", "mine", "UPGRADE")
+        with at_most(20):
+            assert r.execute_command("RG.TRIGGER", "go", number) == [str(number).encode()]
+        wait_until(lambda: sum(entry["state"] not in ("warm", "idle") for entry in interpreters(r)) == 1, what="the old interpreter ended")
+
+
 @pytest.mark.parametrize("limit", ["2mb", "3mb", "4mb", "6mb", "8mb"])
 def test_a_loop_that_can_not_start_for_want_of_memory_is_an_error(r, limit):
     source = script("async def f(x):\n    return x + 1", steps=".map(f)")
@@ -400,7 +411,8 @@ async def go(words):
 GB('CommandReader').map(end).register(trigger='end')
 GB('CommandReader').map(go).register(trigger='go')""")
     for _ in range(3):
-        assert r.execute_command("RG.TRIGGER", "go", "on") == [b"on"]
+        # A call at the very moment at which the loop ends has an error too.
+        wait_until(lambda: reply_or_error(lambda: r.execute_command("RG.TRIGGER", "go", "on")) == [b"on"], what="a loop")
         with pytest.raises(redis.ResponseError):
             r.execute_command("RG.TRIGGER", "end")
         wait_until(lambda: not executions(r), what="the execution gone")

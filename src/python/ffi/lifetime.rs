@@ -142,6 +142,10 @@ fn prepare_main(
     let path = object::import(attached, c"sys")?.attribute(attached, c"path")?;
     library.path = object::marshal(attached, &path)?;
     let objects = load(attached, &library, true)?;
+    // Before 3.12 the C part of asyncio keeps objects of the first interpreter that imports it, for all: let that be the one
+    // that never ends, or no event loop would start after it. Imported here, for the runtime library has to patch it.
+    #[cfg(not(Py_3_12))]
+    drop(object::import(attached, c"asyncio")?);
     Ok((objects, library))
 }
 
