@@ -240,6 +240,16 @@ def test_streams_that_go_and_come(r):
     assert noted(r, 4)[3] == ["1-1", "2-1"]
 
 
+def test_streams_that_are_made_again_at_once(r):
+    """An entry that arrives while a turn finds its stream gone is not forgotten with it."""
+    register(r, f"{NOTE}.register('s*', batch=2)")
+    for number in range(300):
+        add(r, f"s{number}", 1)
+        r.delete(f"s{number}")
+        add(r, f"s{number}", 5, 6)
+    assert noted(r, 300) == [["5-1", "6-1"]] * 300
+
+
 def test_a_group_that_somebody_destroyed(r):
     register(r, f"{NOTE}.register('s')")
     add(r, "s", 1)

@@ -41,7 +41,7 @@ struct Task {
     since: Instant,
 }
 
-/// Entries that were read, and whether that was all there was to do with the stream for now.
+/// Entries that were read, and whether the stream was forgotten.
 struct Read {
     entries: Vec<Entry>,
     gone: bool,
@@ -183,7 +183,6 @@ impl Turn {
             return None;
         };
         if read.gone {
-            streams(registration).known.remove(&task.name);
             return None;
         }
         let Outcome { verdict, all, waiting } = self.work_off(trigger, &task, read.entries, lane);
@@ -275,7 +274,12 @@ impl Turn {
                 let here = !held.is_replica() && !held.is_loading();
                 // Set under the server's lock: from here on events count.
                 here.then(|| {
-                    group::join(held, key, group).inspect(|&waiting| self.of(task, |stream| stream.waiting = waiting))
+                    let waiting = group::join(held, key, group);
+                    match waiting {
+                        Some(waiting) => self.of(task, |stream| stream.waiting = waiting),
+                        None => self.forget(task),
+                    }
+                    waiting
                 })
             });
             if waiting.ok()??.is_none() {
@@ -297,6 +301,9 @@ impl Turn {
                     let got = piece.as_ref().map_or(0, Vec::len);
                     let left = |waiting: u64| if got < asked { 0 } else { waiting.saturating_sub(got as u64) };
                     self.of(task, |stream| stream.waiting = left(stream.waiting));
+                }
+                if matches!(piece, Err(Refused::Because(_))) {
+                    self.forget(task);
                 }
                 Some(piece)
             });
@@ -331,6 +338,12 @@ impl Turn {
         if let Some(stream) = streams(&self.registration).known.get_mut(&task.name) {
             change(stream);
         }
+    }
+
+    /// The task's stream is none, or can't be read. To be called under the server's lock, with which that was seen: an
+    /// entry that arrives later makes it known again.
+    fn forget(&self, task: &Task) {
+        streams(&self.registration).known.remove(&task.name);
     }
 
     /// Runs an execution for each batch of entries, and acknowledges those that are done.
