@@ -217,6 +217,26 @@ def test_what_is_known_to_be_little_work_runs_at_once(server, r):
         assert not runs_at_once("@tag:{even}")
 
 
+def test_one_document_is_enough_to_have_a_full_segment_sealed(server, r):
+    """Whoever looked after the segments a moment before it was full: nobody may come after the document that filled it."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "n", "NUMERIC")
+    pipe = r.pipeline(transaction=False)
+    for n in range(19_999):
+        pipe.hset(f"d:{n}", "n", n)
+    pipe.execute()
+    wait_until(lambda: r.execute_command("FT.SEARCH", "idx", "*", "LIMIT", 0, 0)[0] == 19_999)
+    wait_until(lambda: server.info_interlock()["maintenance_running"] == 0)
+    r.hset("last", "n", 1)
+
+    def runs_at_once():
+        before = server.info_interlock()["searches_at_once"]
+        r.execute_command("FT.SEARCH", "idx", "@n:[100 200]", "NOCONTENT")
+        return server.info_interlock()["searches_at_once"] > before
+
+    with config(r, inline_cost=2000):
+        wait_until(runs_at_once, what="a sealed segment, whose values have an order")
+
+
 def test_a_long_query_is_read_off_the_servers_thread(server, zoo):  # noqa: F811
     """With the same answers, and the same errors."""
     words = "|".join(f"word{n}" for n in range(2000))

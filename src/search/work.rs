@@ -78,20 +78,25 @@ fn read(place: Place, cancel: &CancelToken) {
     maintain(&index);
 }
 
-/// Has the segments looked after, if enough has changed since the last time.
+/// Has the segments looked after, if one is full or enough has changed since the last time.
 fn maintain(index: &Arc<SearchIndex>) {
     let crew = index.crew();
-    if index.documents().applied() < crew.maintained.load(Ordering::Acquire) + MAINTAIN_EVERY
-        || crew.maintaining.swap(true, Ordering::AcqRel)
-    {
+    let documents = index.documents();
+    let due = documents.applied() >= crew.maintained.load(Ordering::Acquire) + MAINTAIN_EVERY || documents.has_frozen();
+    if !due || crew.maintaining.swap(true, Ordering::AcqRel) {
         return;
     }
     let busy = Maintaining(Arc::clone(index));
     let _ = background(Pools::Maintenance, 0, CancelToken::new(), move |lane| {
-        let index = &busy.0;
+        let index = Arc::clone(&busy.0);
         let stop = || lane.cancel().stopped().is_some() || index.is_dropped();
         index.crew().maintained.store(index.documents().applied(), Ordering::Release);
         while !stop() && index.documents().maintain(&stop) {}
+        drop(busy);
+        // Whoever froze a segment since the last look found this job at work and relied on it: look again without it.
+        if !stop() {
+            maintain(&index);
+        }
     });
 }
 

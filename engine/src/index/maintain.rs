@@ -58,10 +58,14 @@ impl Index {
         }
     }
 
+    /// Whether a segment waits to be sealed.
+    pub fn has_frozen(&self) -> bool {
+        first_frozen(&self.state()).is_some()
+    }
+
     fn next_piece(&self) -> Option<Range<usize>> {
         let state = self.state();
-        let frozen = state.older.iter().position(|segment| matches!(**segment, Segment::Live(_)));
-        if let Some(at) = frozen {
+        if let Some(at) = first_frozen(&state) {
             return Some(at..at + 1);
         }
         self.tier_to_merge(&state).or_else(|| self.mostly_dead(&state))
@@ -140,4 +144,9 @@ impl Index {
         older.splice(range, new);
         *state = Arc::new(State { older, live: Arc::clone(&state.live) });
     }
+}
+
+/// The place of the oldest segment that is full and not sealed.
+fn first_frozen(state: &State) -> Option<usize> {
+    state.older.iter().position(|segment| matches!(**segment, Segment::Live(_)))
 }
