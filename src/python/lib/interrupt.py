@@ -203,6 +203,7 @@ def adopted(function):
 
 def patch_thread(module):
     """New threads belong to the run that started them; locks can be interrupted."""
+    before = dict(vars(module))
     start_new = module.start_new_thread
 
     def start_new_thread(function, args, kwargs=None, /):
@@ -226,6 +227,13 @@ def patch_thread(module):
         if hasattr(module, name):
             setattr(module, name, Lock)
     module.RLock = RLock
+    replaced = [(old, getattr(module, name)) for name, old in before.items() if getattr(module, name) is not old]
+    # What site-packages have imported at the start of the interpreter (by a .pth file) has copies of the names.
+    threading = sys.modules.get("threading")
+    for name, value in list(vars(threading).items()) if threading else ():
+        for old, new in replaced:
+            if value is old:
+                setattr(threading, name, new)
 
 
 def patch_threading(threading):
