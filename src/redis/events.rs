@@ -10,7 +10,7 @@ use once_cell::sync::OnceCell;
 use redis_module::raw;
 
 use super::entry::guarded;
-use super::{api, blocked, contend, dispatch, errand, lock, log, Held, Level};
+use super::{api, blocked, brief, contend, dispatch, errand, lock, log, Held, Level};
 
 /// What the module does when the server shuts down, after its jobs were stopped. Runs on the main thread.
 pub type Shutdown = fn();
@@ -101,6 +101,7 @@ unsafe extern "C" fn on_event_loop(
             lock::main_entered();
         }
         raw::REDISMODULE_SUBEVENT_EVENTLOOP_BEFORE_SLEEP => {
+            brief::round_ends();
             guarded(errand::round_ends);
             guarded(blocked::deliver);
             contend::main_leaves();

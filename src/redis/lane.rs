@@ -87,6 +87,8 @@ pub struct Door {
 struct Inline {
     ctx: *mut raw::RedisModuleCtx,
     thread: ThreadId,
+    /// When its slices are over, if it is a piece of a job that is to be short.
+    end: Option<Instant>,
 }
 
 // SAFETY: the pointer is used only by the thread noted beside it, and only while the door is open,
@@ -160,7 +162,16 @@ impl Lane {
 
     /// The inline lane, on the database of the context behind `held`, which outlives the lane.
     pub(super) fn inline(held: &Held<'_>, cancel: CancelToken, waits: Waits) -> Self {
-        let inline = Inline { ctx: held.ctx(), thread: thread::current().id() };
+        Self::here(held, cancel, waits, None)
+    }
+
+    /// The lane of a short piece of a job, which the main thread does under the lock behind `held`.
+    pub(super) fn brief(held: &Held<'_>, cancel: CancelToken) -> Self {
+        Self::here(held, cancel, Waits::Never, Some(slice_end(Instant::now())))
+    }
+
+    fn here(held: &Held<'_>, cancel: CancelToken, waits: Waits, end: Option<Instant>) -> Self {
+        let inline = Inline { ctx: held.ctx(), thread: thread::current().id(), end };
         let door = Door::new(Some(inline), held.db(), cancel);
         Self { door: Arc::new(door), client: Client::default(), waits }
     }
@@ -193,7 +204,8 @@ impl Lane {
 
     /// Runs `work` in the same lane, for what is to be done although the job was told to stop.
     pub fn afterwards<R>(&self, work: impl FnOnce(&mut Lane) -> R) -> R {
-        let inline = self.door.inline.as_ref().map(|inline| Inline { ctx: inline.ctx, thread: inline.thread });
+        let inline =
+            self.door.inline.as_ref().map(|inline| Inline { ctx: inline.ctx, thread: inline.thread, end: None });
         let door = Door::new(inline, self.door.db, CancelToken::new());
         work(&mut Lane { door: Arc::new(door), client: Client::default(), waits: Waits::Never })
     }
@@ -288,7 +300,7 @@ impl Door {
         if let Some(inline) = &self.inline {
             // SAFETY: `check` found this to be the inline thread, and the door open.
             let held = unsafe { Held::new(inline.ctx) };
-            return Ok(work(&Slice { held, end: None, cancel: &self.cancel }));
+            return Ok(work(&Slice { held, end: inline.end, cancel: &self.cancel }));
         }
         KEPT.with_borrow(|kept| {
             match kept {

@@ -9,6 +9,7 @@
 mod acl;
 mod aside;
 mod blocked;
+mod brief;
 mod call;
 mod clients;
 mod contend;
@@ -45,6 +46,7 @@ mod write;
 pub use acl::KeyAccess;
 pub use aside::Aside;
 pub use blocked::BlockedReply;
+pub use brief::briefly;
 pub use call::{call, call_as_client, call_as_it_is, call_unless_write, Args, Protocol};
 pub use clients::{client_info, ClientInfo};
 pub use dispatch::{

@@ -10,7 +10,7 @@ use engine::segment::Seq;
 use once_cell::sync::Lazy;
 
 use super::COUNTERS;
-use crate::redis::{background, BlockedReply, Lane, Pools, Wait};
+use crate::redis::{background, briefly, BlockedReply, Lane, Pools, Wait};
 use crate::reply::Reply;
 use crate::sync::{CancelToken, Stop};
 
@@ -50,12 +50,16 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+type Run = Box<dyn FnOnce(&mut Lane) -> Leg + Send>;
+
 /// What one thread makes of a flight.
 pub enum Leg {
     /// The reply.
     Landed(Reply),
     /// Something that a thread of another pool goes on with.
-    Next(Pools, Box<dyn FnOnce(&mut Lane) -> Leg + Send>),
+    Next(Pools, Run),
+    /// Something short that needs the server's lock: the main thread goes on with it.
+    Brief(Run),
 }
 
 /// What a client that may be blocked is to wait for: a flight for `key`, which is begun with `run` in `pool` if there
@@ -81,7 +85,7 @@ pub fn board(key: Key, pool: Pools, run: impl FnOnce(&mut Lane) -> Leg + Send + 
         register: Box::new(move |_, client| {
             flight.join(client);
             if known.is_none() {
-                flight.begin(pool, run);
+                flight.go_on(Leg::Next(pool, Box::new(run)));
             }
         }),
     }
@@ -99,19 +103,26 @@ impl Drop for Landing {
 }
 
 impl Flight {
-    fn begin(self: &Arc<Self>, pool: Pools, run: impl FnOnce(&mut Lane) -> Leg + Send + 'static) {
+    fn go_on(self: &Arc<Self>, leg: Leg) {
+        match leg {
+            Leg::Landed(reply) => self.land(reply),
+            Leg::Brief(run) => briefly(0, self.cancel.clone(), self.work(run)),
+            Leg::Next(pool, run) => {
+                if let Err(refused) = background(pool, 0, self.cancel.clone(), self.work(run)) {
+                    self.land(Reply::error(format!("ERR {refused}")));
+                }
+            }
+        }
+    }
+
+    fn work(self: &Arc<Self>, run: Run) -> impl FnOnce(&mut Lane) + Send + 'static {
         let flight = Arc::clone(self);
-        let work = move |lane: &mut Lane| {
+        move |lane| {
             let mut landing = Landing(Some(flight));
             let leg = run(lane);
-            let Some(flight) = landing.0.take() else { return };
-            match leg {
-                Leg::Landed(reply) => flight.land(reply),
-                Leg::Next(pool, run) => flight.begin(pool, run),
+            if let Some(flight) = landing.0.take() {
+                flight.go_on(leg);
             }
-        };
-        if let Err(refused) = background(pool, 0, self.cancel.clone(), work) {
-            self.land(Reply::error(format!("ERR {refused}")));
         }
     }
 

@@ -179,9 +179,7 @@ impl Search {
             Ranking::Engine(_) => cost::estimate(&snapshot, &plan.node),
             Ranking::Stored { .. } => cost::Cost { postings: u64::MAX, looks: u64::MAX },
         };
-        // A text that is marked or cut may be of any length.
-        let has_snippets = self.request.highlight.is_some() || self.request.summarize.is_some();
-        if cost.looks <= trifle && trifle > 0 && self.request.count <= SMALL_PAGE && !has_snippets {
+        if cost.looks <= trifle && trifle > 0 && self.has_small_page() {
             COUNTERS.at_once.add();
             Weight::Trifle
         } else if cost.postings >= long {
@@ -230,14 +228,7 @@ impl Search {
     pub fn rows(&self, lane: &mut Lane, matched: Matched) -> Result<Answer, Failure> {
         let Matched { snapshot, found } = matched;
         let plan = self.plan()?;
-        let loader = Loader {
-            index: &self.index,
-            snapshot: &snapshot,
-            plan,
-            reader: &self.reader,
-            snippets: Snippets::new(&self.request, plan),
-            deadline: self.deadline.get(),
-        };
+        let loader = self.loader(&snapshot, plan);
         let answer = Answer { total: found.total, rows: Vec::new(), partial: found.stopped.is_some() };
         let answer = match &plan.ranking {
             Ranking::Engine(order) => self.ranked(lane, &loader, *order, found.hits, answer),
@@ -250,6 +241,51 @@ impl Search {
             COUNTERS.timed_out.add();
         }
         Ok(answer)
+    }
+
+    /// Whether the page is likely to be read in a moment: a few documents, and no text to mark or cut, which may be of any
+    /// length.
+    pub fn has_small_page(&self) -> bool {
+        self.request.count <= SMALL_PAGE && !self.has_snippets()
+    }
+
+    /// Whether the second half needs no look at the keyspace.
+    pub fn needs_no_keys(&self) -> bool {
+        let ranked = |plan: &Plan| matches!(plan.ranking, Ranking::Engine(_)) && plan.needs_no_keys();
+        self.reader.is_none() && self.plan().is_ok_and(ranked)
+    }
+
+    /// The second half, if that is no more than reading a few documents, as they were when they were found.
+    ///
+    /// # Errors
+    /// What matched, for [`Search::rows`], if there is more to do.
+    pub fn rows_at_once(&self, lane: &mut Lane, matched: Matched) -> Result<Answer, Matched> {
+        let Matched { snapshot, found } = &matched;
+        let plan = match self.plan() {
+            Ok(plan) if matches!(plan.ranking, Ranking::Engine(_)) && found.stopped.is_none() => plan,
+            _ => return Err(matched),
+        };
+        let page: Vec<Hit> = found.hits.iter().skip(self.request.offset).take(self.request.count).cloned().collect();
+        let total = found.total;
+        match self.loader(snapshot, plan).load_at_once(lane, page) {
+            Some(rows) => Ok(Answer { total, rows, partial: false }),
+            None => Err(matched),
+        }
+    }
+
+    fn has_snippets(&self) -> bool {
+        self.request.highlight.is_some() || self.request.summarize.is_some()
+    }
+
+    fn loader<'a>(&'a self, snapshot: &'a Snapshot, plan: &'a Plan) -> Loader<'a> {
+        Loader {
+            index: &self.index,
+            snapshot,
+            plan,
+            reader: &self.reader,
+            snippets: Snippets::new(&self.request, plan),
+            deadline: self.deadline.get(),
+        }
     }
 
     /// Time has run out: that is an error where a part of the answer is not wanted.

@@ -84,6 +84,16 @@ impl Loader<'_> {
         Ok(loaded)
     }
 
+    /// Loads rows in one slice, if that suffices and all documents are as they were; `None` otherwise.
+    pub(super) fn load_at_once(&self, lane: &mut Lane, hits: Vec<Hit>) -> Option<Vec<Row>> {
+        let (cancel, wanted) = (lane.cancel().clone(), hits.len());
+        let read = self.slice(lane, &mut hits.into_iter()).ok()?;
+        if read.len() < wanted || read.iter().any(|read| read.changed.is_some()) {
+            return None;
+        }
+        read.into_iter().map(|read| self.row(read, &cancel).ok()).collect()
+    }
+
     pub(super) fn is_late(&self) -> bool {
         self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }

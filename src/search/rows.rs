@@ -33,3 +33,10 @@ pub struct Answer {
     /// Whether time ran out: there may be more, and others before these.
     pub partial: bool,
 }
+
+impl Answer {
+    /// How many bytes of fields it has.
+    pub fn bytes(&self) -> usize {
+        self.rows.iter().flat_map(|row| &row.fields).map(|(name, value)| name.len() + value.len()).sum()
+    }
+}

@@ -8,6 +8,9 @@ use crate::search::{self, Answer, Failure, Leg, Weight};
 use crate::settings;
 use crate::sync::CancelToken;
 
+/// Bytes of a reply that the main thread puts together.
+const SMALL_REPLY: usize = 64 << 10;
+
 pub(super) struct Search;
 
 impl Command for Search {
@@ -45,19 +48,34 @@ fn start(invocation: &Invocation<'_>) -> Result<Outcome, String> {
     };
     if weight != Weight::Trifle && invocation.may_block() && !settings::SAFEMODE.is_on() {
         return Ok(Outcome::Wait(search::board(key, pool, move |lane| {
-            if weight != Weight::Long {
-                return Leg::Landed(answer(search.run(lane)));
+            let matched = match search.matched(lane.cancel()) {
+                Ok(matched) => matched,
+                Err(failure) => return Leg::Landed(answer(Err(failure))),
+            };
+            if search.needs_no_keys() {
+                return Leg::Landed(answer(search.rows(lane, matched)));
             }
-            match search.matched(lane.cancel()) {
-                // Who reads rows holds the server's lock, and must not be one who stands back for others.
-                Ok(matched) => {
-                    Leg::Next(Pools::Rows, Box::new(move |lane| Leg::Landed(answer(search.rows(lane, matched)))))
-                }
-                Err(failure) => Leg::Landed(answer(Err(failure))),
+            if !search.has_small_page() {
+                return read_rows(search, matched, answer);
             }
+            Leg::Brief(Box::new(move |lane| match search.rows_at_once(lane, matched) {
+                Ok(found) if found.bytes() <= SMALL_REPLY => Leg::Landed(answer(Ok(found))),
+                Ok(found) => Leg::Next(Pools::Rows, Box::new(move |_| Leg::Landed(answer(Ok(found))))),
+                Err(matched) => read_rows(search, matched, answer),
+            }))
         })));
     }
     let run = move |lane: &mut Lane| answer(search.run(lane));
     let job = Job { pool, limit: None, cancel: CancelToken::new(), inline_limit: None, run: Box::new(run) };
     Ok(if weight == Weight::Trifle { Outcome::Now(job) } else { Outcome::Job(job) })
+}
+
+/// Reads the page of a search in slices. Who does that holds the server's lock now and then, and must not be one who
+/// stands back for others.
+fn read_rows(
+    search: search::Search,
+    matched: search::Matched,
+    answer: impl FnOnce(Result<Answer, Failure>) -> Reply + Send + 'static,
+) -> Leg {
+    Leg::Next(Pools::Rows, Box::new(move |lane| Leg::Landed(answer(search.rows(lane, matched)))))
 }
