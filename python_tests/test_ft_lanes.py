@@ -7,7 +7,7 @@ import threading
 import pytest
 import redis
 
-from helpers import LANES, config, in_all_lanes, in_lane, plain, wait_until
+from helpers import LANES, config, in_all_lanes, in_background, in_lane, plain, wait_until
 from test_ft_search import DOCUMENTS, SCHEMA, zoo  # noqa: F401  (a fixture)
 
 SEARCHES = [
@@ -215,6 +215,49 @@ def test_what_is_known_to_be_little_work_runs_at_once(server, r):
         assert not runs_at_once("w99", "HIGHLIGHT") and not runs_at_once("w99", "SUMMARIZE")
     with config(r, inline_cost=0):
         assert not runs_at_once("@tag:{even}")
+
+
+@pytest.mark.parametrize("size", [10, 20_000, 1_000_000])
+def test_pages_of_every_size_are_whole(server, r, size):
+    """What the main thread reads by the way, what another thread makes the reply of, and what takes more than one slice."""
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT", "n", "NUMERIC", "SORTABLE")
+    for n in range(12):
+        r.hset(f"d:{n}", mapping={"t": "common", "n": n, "text": f"{n:02}" * (size // 2)})
+    expected = [12]
+    for n in range(10):
+        expected += [f"d:{n}", {"t": "common", "n": str(n), "text": f"{n:02}" * (size // 2)}]
+    with config(r, inline_cost=0):
+        before = server.info_interlock()["slices"]
+        for lane, reply in in_all_lanes(server, "FT.SEARCH", "idx", "common", "SORTBY", "n").items():
+            flat = as_resp2(reply)
+            rows = [dict(zip(item[::2], item[1::2])) if isinstance(item, list) else item for item in flat]
+            assert rows == expected, lane
+        assert server.info_interlock()["slices"] > before
+        # A document that is not there any more is replaced by the next one, wherever the page is read.
+        def flip():
+            for _ in range(100):
+                r.delete("d:0")
+                r.hset("d:0", mapping={"t": "common", "n": 0})
+
+        with in_background(flip):
+            for _ in range(50):
+                total, *rows = r.execute_command("FT.SEARCH", "idx", "common", "SORTBY", "n", "RETURN", 1, "n")
+                assert total in (11, 12) and len(rows) == 20
+
+
+def test_long_lists_in_every_lane(server, r):
+    """A dictionary and synonyms of which a worker makes the reply."""
+    words = [f"word{n:04}" for n in range(1000)]
+    r.execute_command("FT.CREATE", "idx", "SCHEMA", "t", "TEXT")
+    r.execute_command("FT.DICTADD", "dict", *words)
+    r.execute_command("FT.SYNUPDATE", "idx", "group", *words)
+    for lane, reply in in_all_lanes(server, "FT.DICTDUMP", "dict").items():
+        assert sorted(plain(reply)) == words, lane
+    for lane, reply in in_all_lanes(server, "FT.SYNDUMP", "idx").items():
+        reply = plain(reply)
+        if isinstance(reply, list):
+            reply = dict(zip(reply[::2], reply[1::2]))
+        assert reply == {word: ["group"] for word in words}, lane
 
 
 def test_one_document_is_enough_to_have_a_full_segment_sealed(server, r):

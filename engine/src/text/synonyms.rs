@@ -33,6 +33,11 @@ impl Synonyms {
         self.groups_of.iter().map(|(word, groups)| (&**word, groups.as_slice()))
     }
 
+    /// How many words have groups.
+    pub fn len(&self) -> usize {
+        self.groups_of.len()
+    }
+
     /// Whether there are no groups.
     pub fn is_empty(&self) -> bool {
         self.groups_of.is_empty()

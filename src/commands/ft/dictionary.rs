@@ -1,5 +1,6 @@
 //! `FT.DICTADD`, `FT.DICTDEL`, `FT.DICTDUMP`: lists of words for spell checking.
 
+use super::listing;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
 use crate::search::dictionaries;
@@ -58,9 +59,11 @@ impl Command for DictDump {
 
     fn call(invocation: &Invocation<'_>) -> Outcome {
         let found = invocation.args().first().and_then(|name| dictionaries::find(&invocation.held, name));
-        Outcome::Reply(match found {
-            Some(words) => Reply::Set(words.iter().map(|word| Reply::bulk(&**word)).collect()),
-            None => Reply::error("could not open dict key"),
-        })
+        match found {
+            Some(words) => {
+                listing(words.len(), move || Reply::Set(words.iter().map(|word| Reply::bulk(&**word)).collect()))
+            }
+            None => Outcome::Reply(Reply::error("could not open dict key")),
+        }
     }
 }

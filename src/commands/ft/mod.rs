@@ -80,6 +80,18 @@ fn job(run: impl FnOnce(&mut Lane) -> Result<Reply, String> + Send + 'static) ->
     })
 }
 
+/// Words of a list that the main thread puts together; a longer one is a worker's affair.
+const SHORT_LIST: usize = 100;
+
+/// A list of so many words, which a command shows.
+fn listing(len: usize, list: impl FnOnce() -> Reply + Send + 'static) -> Outcome {
+    if len <= SHORT_LIST {
+        Outcome::Reply(list())
+    } else {
+        job(move |_| Ok(list()))
+    }
+}
+
 /// Where an index is not found; commands differ in the text, and clients know each.
 fn unknown_index() -> String {
     "Unknown index name".to_owned()

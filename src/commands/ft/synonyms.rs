@@ -1,6 +1,6 @@
 //! `FT.SYNUPDATE`, `FT.SYNDUMP`: words that mean the same; `FT.SYNADD` of old clients.
 
-use super::{definition_command, unknown_index};
+use super::{definition_command, listing, unknown_index};
 use crate::commands::args::is_word;
 use crate::redis::{ArgDoc, Command, CommandSpec, Invocation, Outcome};
 use crate::reply::Reply;
@@ -55,7 +55,9 @@ impl Command for SynDump {
         let Some(index) = found else { return Outcome::Reply(Reply::error(unknown_index())) };
         let view = index.view();
         let groups = |groups: &[Box<str>]| Reply::bulks(groups.iter().map(|group| group.as_bytes()));
-        Outcome::Reply(Reply::map(view.synonyms.iter().map(|(word, of)| (word.as_bytes(), groups(of)))))
+        listing(view.synonyms.len(), move || {
+            Reply::map(view.synonyms.iter().map(|(word, of)| (word.as_bytes(), groups(of))))
+        })
     }
 }
 
