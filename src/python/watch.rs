@@ -155,7 +155,8 @@ fn look() {
                 }
             }
             empty = if runs.is_empty() && !any_waiting { empty + 1 } else { 0 };
-            if empty > LINGER {
+            // Who brings a background run finds this thread awake, or asleep, under this lock: no run comes in between.
+            if empty > LINGER && lock(&WATCH.waiting).is_empty() {
                 WATCH.asleep.store(true, Ordering::Relaxed);
                 while WATCH.asleep.load(Ordering::Relaxed) {
                     runs = WATCH.wake.wait(runs).unwrap_or_else(PoisonError::into_inner);
