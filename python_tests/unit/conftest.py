@@ -28,6 +28,15 @@ class KeySource:
 class Native(types.ModuleType):
     """The module _interlock, answering from what a test put in."""
 
+    class GearsError(Exception):
+        pass
+
+    class GearsFlatError(Exception):
+        pass
+
+    class GearsForceStopped(BaseException):
+        pass
+
     def __init__(self):
         super().__init__("_interlock")
         self.executions = []
@@ -55,6 +64,14 @@ class Native(types.ModuleType):
         self.sources.append(source)
         return source
 
+    def execute(self, *command):
+        self.commands.append(command)
+        reply = self.replies[command[0]]
+        reply = reply(*command[1:]) if callable(reply) else reply
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
     def attempt_traceback(self):
         return self.traceback
 
@@ -70,31 +87,6 @@ class Native(types.ModuleType):
     leave_run = in_atomic = start_loop = enter_run
 
 
-def redisgears_module(native):
-    module = types.ModuleType("redisgears")
-
-    class GearsError(Exception):
-        pass
-
-    class GearsFlatError(Exception):
-        pass
-
-    class GearsForceStopped(BaseException):
-        pass
-
-    def execute(*command):
-        native.commands.append(command)
-        reply = native.replies[command[0]]
-        reply = reply(*command[1:]) if callable(reply) else reply
-        if isinstance(reply, Exception):
-            raise reply
-        return reply
-
-    module.GearsError, module.GearsFlatError = GearsError, GearsFlatError
-    module.GearsForceStopped, module.executeCommand = GearsForceStopped, execute
-    return module
-
-
 def load(name, path):
     """The module, with the file's name that the native side gives it."""
     module = sys.modules[name] = types.ModuleType(name)
@@ -105,11 +97,11 @@ def load(name, path):
 class Gears:
     """A fresh copy of the modules, and short ways to run a builder over given records."""
 
-    def __init__(self, native, redisgears, pipeline, builder):
-        self.native, self.redisgears = native, redisgears
+    def __init__(self, native, pipeline, builder):
+        self.native = native
         self.pipeline, self.builder = pipeline, builder
         self.GB = builder.GearsBuilder
-        self.Error = redisgears.GearsError
+        self.Error = native.GearsError
 
     def run(self, builder, *args, convertToStr=False, **kwargs):
         builder.run(*args, convertToStr=convertToStr, **kwargs)
@@ -132,12 +124,11 @@ class Gears:
 @pytest.fixture
 def gears():
     parts = ("loop", "waiting", "steps", "pipeline", "registration", "builder")
-    names = ("_interlock", "redisgears", *(f"_interlock_{part}" for part in parts))
+    names = ("_interlock", *(f"_interlock_{part}" for part in parts))
     saved = {name: sys.modules.get(name) for name in names}
     native = sys.modules["_interlock"] = Native()
-    redisgears = sys.modules["redisgears"] = redisgears_module(native)
     loaded = {part: load(f"_interlock_{part}", LIB / f"{part}.py") for part in parts}
-    yield Gears(native, redisgears, loaded["pipeline"], loaded["builder"])
+    yield Gears(native, loaded["pipeline"], loaded["builder"])
     for name, module in saved.items():
         if module is None:
             del sys.modules[name]

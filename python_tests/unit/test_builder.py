@@ -354,7 +354,7 @@ def test_without_tracebacks(gears):
 
 def test_a_flat_error_is_its_text(gears):
     def broken(r):
-        raise gears.redisgears.GearsFlatError("exactly this")
+        raise gears.native.GearsFlatError("exactly this")
 
     assert gears.run(gears.over([1]).map(broken)) == ([], ["exactly this"])
 
@@ -467,7 +467,7 @@ def test_sys_exit_is_an_error_record(gears):
 
 
 def test_a_stop_is_not_an_error_record(gears):
-    stopped = gears.redisgears.GearsForceStopped
+    stopped = gears.native.GearsForceStopped
 
     def stop(r):
         raise stopped("stop")

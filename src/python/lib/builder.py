@@ -11,6 +11,7 @@ import _interlock
 import _interlock_loop as loop
 import _interlock_pipeline as pipeline
 import _interlock_registration as registration
+from _interlock import GearsError
 
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
@@ -32,14 +33,6 @@ Function = type(lambda: 0)
 
 #: Types whose values need no copy of their own when one is the zero of an aggregation.
 IMMUTABLE = frozenset((int, float, complex, bool, str, bytes, type(None)))
-
-
-def gears_error(text):
-    """A gears.error, to raise."""
-    # Imported at the call: that module imports this one.
-    import redisgears
-
-    return redisgears.GearsError(text)
 
 
 class PyFuture:
@@ -79,11 +72,11 @@ class GearsBuilder:
 
     def __init__(self, reader="KeysReader", defaultArg="*", desc=None):
         if not isinstance(reader, str):
-            raise gears_error("reader argument must be a string")
+            raise GearsError("reader argument must be a string")
         if desc is not None and not isinstance(desc, str):
-            raise gears_error("desc argument must be a string")
+            raise GearsError("desc argument must be a string")
         if reader not in READERS:
-            raise gears_error("The given reader does not exists")
+            raise GearsError("The given reader does not exists")
         self.reader = reader
         self.defaultArg = defaultArg
         self.description = desc
@@ -114,16 +107,16 @@ class GearsBuilder:
     def limit(self, *args):
         """Lets only `length` records pass, after the first `start`."""
         if len(args) not in (1, 2):
-            raise gears_error("wrong number of args to limit function")
+            raise GearsError("wrong number of args to limit function")
         if not all(isinstance(arg, int) for arg in args):
-            raise gears_error("limit argument must be a number")
+            raise GearsError("limit argument must be a number")
         self._steps.append(pipeline.Step("limit", length=args[0], start=args[1] if len(args) == 2 else 0))
         return self
 
     def collect(self, *args):
         """Brings all records to the shard where the execution was started."""
         if args:
-            raise gears_error("wrong number of args to collect function")
+            raise GearsError("wrong number of args to collect function")
         return self._add("collect")
 
     def repartition(self, *args):
@@ -224,7 +217,7 @@ class GearsBuilder:
         plan = self._plan(arg if arg else self.defaultArg, convertToStr, collect, kargs)
         body = script_body_globals()
         if body is not None and RAN in body:
-            raise gears_error("Can not run more then 1 executions in a single script")
+            raise GearsError("Can not run more then 1 executions in a single script")
         future = PyFuture(plan)
         future.executionId = _interlock.create_execution(
             plan, plan.shown_reader, self.description, plan.describe(), loop.in_loop()
@@ -245,7 +238,7 @@ class GearsBuilder:
 
     def _plan(self, arg, convert_to_str, collect, options):
         if self.reader not in RUN_OPTIONS:
-            raise gears_error("Given reader do not support run or not exists")
+            raise GearsError("Given reader do not support run or not exists")
         check_options(self.reader, options)
         check_argument(self.reader, arg, options)
         return self._new_plan(arg, options, convert_to_str, collect)
@@ -268,7 +261,7 @@ def runCoroutine(cr, f=None, delay=0):
     It is an execution of its own: it is listed, can be aborted, and keeps the script's interpreter.
     """
     if type(cr) is not pipeline.Coroutine:
-        raise gears_error("runCoroutine argument must be a coroutine")
+        raise GearsError("runCoroutine argument must be a coroutine")
     coroutine = loop.relayed(cr, f, delay)
 
     def once():
@@ -285,20 +278,20 @@ def runCoroutine(cr, f=None, delay=0):
 def callback(operation, args):
     """The one callback of an operation."""
     if len(args) != 1:
-        raise gears_error(f"wrong number of args to {operation} function")
+        raise GearsError(f"wrong number of args to {operation} function")
     return checked(operation, args[0])
 
 
 def callbacks(operation, args):
     """The two callbacks of a grouping."""
     if len(args) != 2:
-        raise gears_error(f"wrong number of args to {operation} function")
+        raise GearsError(f"wrong number of args to {operation} function")
     return checked(operation, args[0]), checked(operation, args[1])
 
 
 def checked(operation, function):
     if type(function) is not Function:
-        raise gears_error(f"{operation} argument must be a function")
+        raise GearsError(f"{operation} argument must be a function")
     return function
 
 
@@ -310,16 +303,16 @@ def check_options(reader, options):
 def check_argument(reader, arg, options):
     if reader == "PythonReader":
         if type(arg) is not Function:
-            raise gears_error("pyreader argument must be a function")
+            raise GearsError("pyreader argument must be a function")
     elif reader in ("KeysReader", "StreamReader") and not isinstance(arg, str):
-        raise gears_error("regex argument must be a string")
+        raise GearsError("regex argument must be a string")
     if reader == "KeysReader":
         if not isinstance(options.get("noScan", False), bool):
-            raise gears_error("exactMatch value is not boolean")
+            raise GearsError("exactMatch value is not boolean")
         if not isinstance(options.get("readValue", True), bool):
-            raise gears_error("readValue value is not boolean")
+            raise GearsError("readValue value is not boolean")
     elif reader == "StreamReader" and not isinstance(options.get("fromId", ""), str):
-        raise gears_error("fromId argument must be a string")
+        raise GearsError("fromId argument must be a string")
 
 
 def script_body_globals():

@@ -7,7 +7,8 @@ on in the event loop when its call has returned, and answers the client at its e
 import _interlock
 import _interlock_loop as loop
 import _interlock_pipeline as pipeline
-from _interlock_registration import error, raw
+from _interlock import GearsError
+from _interlock_registration import raw
 
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
@@ -30,19 +31,19 @@ def function(function=None, /, *, name=None, readonly=False, mode="async_local",
 def declared(function, name, readonly, mode, description):
     """Notes a function; returns it as it is."""
     if type(function) is not Function:
-        raise error("function argument must be a function")
+        raise GearsError("function argument must be a function")
     if name is None:
         name = function.__name__
     if not isinstance(name, str):
-        raise error("function name must be a string")
+        raise GearsError("function name must be a string")
     if not isinstance(readonly, bool):
-        raise error("readonly is not boolean")
+        raise GearsError("readonly is not boolean")
     if mode not in MODES:
-        raise error(f"unknown mode of function {name}, expected one of {', '.join(MODES)}")
+        raise GearsError(f"unknown mode of function {name}, expected one of {', '.join(MODES)}")
     if description is None:
         description = (function.__doc__ or "").strip().partition("\n")[0]
     if not isinstance(description, str):
-        raise error("function description must be a string")
+        raise GearsError("function description must be a string")
     check_code(name, function, mode)
     options = [b"readonly", readonly, b"mode", raw(mode), b"description", raw(description)]
     _interlock.create_function(function, name, options)
@@ -53,12 +54,12 @@ def check_code(name, function, mode):
     """What can't be called as RG.FCALL does is refused here, not at the first call."""
     code = function.__code__
     if code.co_flags & (pipeline.GENERATOR | pipeline.ASYNC_GENERATOR):
-        raise error(f"function {name} must return a value: it can be no generator")
+        raise GearsError(f"function {name} must return a value: it can be no generator")
     if code.co_flags & pipeline.COROUTINE and mode == "sync":
-        raise error(f"function {name} of mode sync is atomic: it can be no coroutine")
+        raise GearsError(f"function {name} of mode sync is atomic: it can be no coroutine")
     least, named = pipeline.required(function)
     if named or least > 2 or (code.co_argcount < 2 and not code.co_flags & pipeline.VARARGS):
-        raise error(f"function {name} must take two arguments, keys and args")
+        raise GearsError(f"function {name} must take two arguments, keys and args")
 
 
 class Call:

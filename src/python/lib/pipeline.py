@@ -46,7 +46,7 @@ AsyncGenerator = type(_async_generator())
 class Step:
     """One step as data: what it is, its callback, and what RG.GETEXECUTION shows of it."""
 
-    __slots__ = ("kind", "function", "shown", "start", "length")
+    __slots__ = ("kind", "function", "shown", "start", "length", "short")
 
     def __init__(self, kind, function=None, shown=None, start=0, length=0):
         self.kind = kind
@@ -54,6 +54,7 @@ class Step:
         self.shown = function if shown is None else shown
         self.start = start
         self.length = length
+        self.short = is_short(self)
 
     def timed(self, function):
         """The same step with another function, or as it is without one."""
@@ -72,7 +73,7 @@ class Step:
 class Plan:
     """One execution as data: a reader, its argument and options, and the steps."""
 
-    __slots__ = ("reader", "arg", "options", "steps", "description", "ended")
+    __slots__ = ("reader", "arg", "options", "steps", "description", "ended", "_segments")
 
     def __init__(self, reader, arg, options, steps, description=None):
         self.reader = reader
@@ -82,11 +83,18 @@ class Plan:
         self.description = description
         #: What to call with the results and errors, or None and an exception, when a coroutine waits for the execution.
         self.ended = None
+        self._segments = None
 
     @property
     def shown_reader(self):
         """The reader's name in dumps: two readers are generators over the PythonReader."""
         return "PythonReader" if self.reader in ("KeysOnlyReader", "ShardsIDReader") else self.reader
+
+    def segments(self):
+        """The steps, cut into segments."""
+        if self._segments is None:
+            self._segments = tuple(segments(self.steps))
+        return self._segments
 
     def describe(self):
         """All steps as RG.GETEXECUTION shows them, first step first."""
@@ -130,16 +138,20 @@ def resume_plan(running):
 class Running(Queue):
     """An execution under way."""
 
+    _timed = ()
+    #: Seconds that the reader took.
+    _reading = 0.0
+    #: Whether all was read, and only what waits is left.
+    _all_read = False
+
     def __init__(self, plan, event, timed):
         super().__init__()
         self._plan = plan
-        self._timed = [Timed(step.function) if callable(step.function) else None for step in plan.steps] if timed else []
-        self._reading = 0.0
+        if timed:
+            self._timed = [Timed(step.function) if callable(step.function) else None for step in plan.steps]
         self._event = event
         self.errors = Errors()
         self._results = []
-        #: Whether all was read, and only what waits is left.
-        self._all_read = False
         self._steps = self._go()
 
     def advance(self):
@@ -185,11 +197,12 @@ class Running(Queue):
         """Runs the plan; a generator that gives way whenever it has to wait."""
         plan, errors = self._plan, self.errors
         records = None
-        steps = plan.steps
         if self._timed:
-            steps = [step.timed(with_clock) for step, with_clock in zip(steps, self._timed)]
-        for streaming, sink in segments(steps):
-            self.lines, self.closed, self._all_read = [], False, False
+            parts = segments([step.timed(with_clock) for step, with_clock in zip(plan.steps, self._timed)])
+        else:
+            parts = plan.segments()
+        for streaming, sink in parts:
+            self.closed = self._all_read = False
             short = sink is None
             collector = SINKS[sink[0].kind](sink, errors, self) if sink else Results(self._results)
             push = collector.push
@@ -198,12 +211,11 @@ class Running(Queue):
                 if step.kind == "limit" and step.length <= 0:
                     wanted = False
                 push = STREAMING[step.kind](step, push, self, short)
-                short = short and is_short(step)
+                short = short and step.short
             if wanted:
                 if records is None:
                     event = self._event
-                    batches = READERS[plan.reader](plan) if event is None else given(event)
-                    yield from self._read(batches, push)
+                    yield from self._read(READERS[plan.reader](plan), push) if event is None else self._take(event, push)
                 else:
                     yield from self._drain(records, push)
             # Lines and what they are lines of refer to each other.
@@ -238,6 +250,25 @@ class Running(Queue):
                 # A reader's generator may raise while it is closed.
                 errors.add(error)
         yield from self._end()
+
+    def _take(self, records, push):
+        """Pushes the records of an event, until their end, a limit or the first error."""
+        errors, held = self.errors, self.waiting
+        try:
+            for record in self._reading_from(records) if self._timed else records:
+                push(record)
+                if held:
+                    yield from self._pause()
+                    if self.closed or errors.texts:
+                        break
+        except (Closed, Failed):
+            pass
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            errors.add(error)
+        if held:
+            yield from self._end()
 
     def _reading_from(self, batch):
         """The records of a batch; the time that it takes to make them, one by one, counts."""
@@ -329,25 +360,20 @@ def call_option(plan, name):
 class Errors:
     """The error records of one execution."""
 
-    __slots__ = ("texts", "_stopped", "_flat")
+    __slots__ = ("texts",)
 
     def __init__(self):
-        # Imported here: that module may import this one.
-        import redisgears
-
         self.texts = []
-        self._stopped = redisgears.GearsForceStopped
-        self._flat = redisgears.GearsFlatError
 
     def add(self, error):
         """Records an exception; one that means "stop" is not a record's and goes on."""
-        if isinstance(error, self._stopped):
+        if isinstance(error, _interlock.GearsForceStopped):
             raise error
         self.texts.append(self.text_of(error))
 
     def add_text(self, error):
         """Records what a coroutine raised or a future was given: its text, without a traceback."""
-        if isinstance(error, self._stopped):
+        if isinstance(error, _interlock.GearsForceStopped):
             raise error
         try:
             text = str(error)
@@ -357,11 +383,11 @@ class Errors:
 
     def text_of(self, error):
         """The text of an exception, with its traceback if they are wanted."""
-        if isinstance(error, self._flat):
+        if isinstance(error, _interlock.GearsFlatError):
             return str(error)
         kind = type(error)
         try:
-            if attempts_traceback():
+            if _interlock.attempt_traceback():
                 # Costs milliseconds to import, and most executions have no error.
                 import traceback
 
@@ -373,12 +399,6 @@ class Errors:
             return f"Error type: {kind}, Value: {error}"
         except Exception as broken:
             return f"Error type: {kind}, Value: (its text raised {type(broken).__name__})"
-
-
-def attempts_traceback():
-    """Whether errors come with their traceback (PythonAttemptTraceback)."""
-    asked = getattr(_interlock, "attempt_traceback", None)
-    return True if asked is None else asked()
 
 
 def outer_frames_removed(tb):
@@ -398,11 +418,6 @@ def nulls(value):
 
 
 # --- readers: generators of batches -----------------------------------------------------------------
-
-
-def given(event):
-    """The records that an event brought."""
-    yield event
 
 
 def read_keys(plan):
@@ -461,11 +476,9 @@ def text(field):
 
 def server_command(*command):
     """A reader's own command; its error is the error record, as the server wrote it."""
-    import redisgears
-
     try:
-        return redisgears.executeCommand(*command)
-    except redisgears.GearsError as error:
+        return _interlock.execute(*command)
+    except _interlock.GearsError as error:
         refused = str(error)
     fail(refused)
 

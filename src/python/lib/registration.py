@@ -1,6 +1,7 @@
 """What may a script say of a registration? The options of register(), checked and as plain data for the native side."""
 
 import _interlock
+from _interlock import GearsError
 
 #: The options of every reader that has registrations.
 COMMON = ("regex", "mode", "onRegistered", "onUnregistered")
@@ -22,20 +23,12 @@ KEY_TYPES = ("empty", "string", "list", "hash", "set", "zset", "module", "stream
 Function = type(lambda: 0)
 
 
-def error(text):
-    """A gears.error, to raise."""
-    # Imported at the call: that module imports this one.
-    import redisgears
-
-    return redisgears.GearsError(text)
-
-
 def check_mode(mode, modes):
     """Refuses what is not one of these modes."""
     if not isinstance(mode, str):
-        raise error("execution mode must be a string")
+        raise GearsError("execution mode must be a string")
     if mode not in modes:
-        raise error("unknown execution mode")
+        raise GearsError("unknown execution mode")
 
 
 def refuse_unknown(call, reader, options, known):
@@ -51,23 +44,23 @@ def refuse_unknown(call, reader, options, known):
 def checked(reader, prefix, options):
     """The prefix, the options that the plan keeps, and what the native side must know."""
     if reader not in OPTIONS:
-        raise error("given reader does not exists or does not support register")
+        raise GearsError("given reader does not exists or does not support register")
     refuse_unknown("register", reader, options, OPTIONS[reader] + COMMON)
     if "regex" in options:
         _interlock.log("warning", "the argument 'regex' of register() is deprecated, use 'prefix'")
         prefix = options["regex"]
     if not isinstance(prefix, str):
-        raise error("regex argument must be a string")
+        raise GearsError("regex argument must be a string")
     mode = options.get("mode", "async")
     check_mode(mode, MODES)
     if mode == "sync" and reader == "StreamReader" and failure_policy(options) != "continue":
-        raise error("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
+        raise GearsError("ExecutionMode sync can only be combined with OnFailedPolicy Continue")
     callbacks = {}
     for name in ("onRegistered", "onUnregistered"):
         function = options.get(name)
         if function is not None:
             if type(function) is not Function:
-                raise error(f"{name[0].upper()}{name[1:]} argument must be a function")
+                raise GearsError(f"{name[0].upper()}{name[1:]} argument must be a function")
             callbacks[name] = function
     return prefix, callbacks, {"mode": mode, "callbacks": list(callbacks), **CHECKS[reader](options)}
 
@@ -81,7 +74,7 @@ def check_keys(options):
     kinds = texts(options, "keyTypes", "key type")
     if kinds is not None:
         if any(kind not in KEY_TYPES for kind in kinds):
-            raise error("unknown key type")
+            raise GearsError("unknown key type")
         known["keyTypes"] = kinds
     commands = texts(options, "commands", "command type")
     if commands:
@@ -95,12 +88,12 @@ def check_stream(options):
     """The options of a StreamReader."""
     batch = number(options, "batch", 1, "batch argument must be a number")
     if batch < 1:
-        raise error(f"batch argument must be at least 1, not {batch}")
+        raise GearsError(f"batch argument must be at least 1, not {batch}")
     duration = number(options, "duration", 0, "duration argument must be a number")
     retry = number(options, "onFailedRetryInterval", 1, "retryInterval argument must be a number", (int, float))
     for name, value in (("duration", duration), ("retryInterval", retry)):
         if not 0 <= value < 10**12:
-            raise error(f"{name} argument must be from 0 to 10^12, not {value}")
+            raise GearsError(f"{name} argument must be from 0 to 10^12, not {value}")
     return {
         "batch": batch,
         "duration": duration,
@@ -114,9 +107,9 @@ def failure_policy(options):
     """What a failure means, in lower case."""
     policy = options.get("onFailedPolicy", "continue")
     if not isinstance(policy, str):
-        raise error("onFailedPolicy must be a string (Continue/Abort/Retry)")
+        raise GearsError("onFailedPolicy must be a string (Continue/Abort/Retry)")
     if policy.lower() not in ("continue", "abort", "retry"):
-        raise error("onFailedPolicy must be Continue/Abort/Retry")
+        raise GearsError("onFailedPolicy must be Continue/Abort/Retry")
     return policy.lower()
 
 
@@ -125,14 +118,14 @@ def check_command(options):
     trigger, hook, prefix = (options.get(name) for name in ("trigger", "hook", "keyprefix"))
     for name, value in (("trigger", trigger), ("keyprefix", prefix), ("hook", hook)):
         if value is not None and not isinstance(value, str):
-            raise error(f"{name} argument is not string")
+            raise GearsError(f"{name} argument is not string")
     known = {"inorder": flag(options, "inorder", False, "inorder argument is be boolean")}
     if trigger is not None:
         if hook is not None or prefix is not None:
-            raise error("trigger argument can not be given with keyprefix or hook")
+            raise GearsError("trigger argument can not be given with keyprefix or hook")
         return {"trigger": trigger, **known}
     if hook is None:
-        raise error("no trigger or hook argument was given")
+        raise GearsError("no trigger or hook argument was given")
     # Lists, since they may be missing.
     if prefix is not None:
         known["keyprefix"] = [prefix]
@@ -151,9 +144,9 @@ def texts(options, name, one):
     try:
         values = list(values)
     except TypeError:
-        raise error(f"given {many} is not iterable") from None
+        raise GearsError(f"given {many} is not iterable") from None
     if not all(isinstance(value, str) for value in values):
-        raise error(f"given {one} is not string")
+        raise GearsError(f"given {one} is not string")
     return values
 
 
@@ -161,7 +154,7 @@ def number(options, name, default, refusal, kinds=int):
     """A number."""
     value = options.get(name, default)
     if isinstance(value, bool) or not isinstance(value, kinds):
-        raise error(refusal)
+        raise GearsError(refusal)
     return value
 
 
@@ -169,7 +162,7 @@ def flag(options, name, default, refusal):
     """A boolean option."""
     value = options.get(name, default)
     if not isinstance(value, bool):
-        raise error(refusal)
+        raise GearsError(refusal)
     return value
 
 

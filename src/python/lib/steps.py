@@ -19,13 +19,12 @@ def map_step(step, push, queue, short):
 def pushing(function, push, queue, short):
     """Pushes what a function makes of each record, in the records' order."""
     line = Line(queue, short)
-    entries = line.entries
 
     def push_mapped(record):
         value = function(record)
         if type(value) in AWAITED:
             line.wait(value, push)
-        elif entries:
+        elif line.entries:
             line.follow(value, push)
         else:
             push(value)
@@ -36,11 +35,10 @@ def pushing(function, push, queue, short):
 def filter_step(step, push, queue, short):
     function = step.function
     line = Line(queue, short)
-    entries = line.entries
 
     def push_filtered(record):
         keep = function(record)
-        if type(keep) in AWAITED or entries:
+        if type(keep) in AWAITED or line.entries:
             judge(line, keep, record)
         elif keep:
             push(record)
@@ -61,13 +59,12 @@ def filter_step(step, push, queue, short):
 def foreach_step(step, push, queue, short):
     function = step.function
     line = Line(queue, short)
-    entries = line.entries
 
     def push_seen(record):
         value = function(record)
         if type(value) in AWAITED:
             line.wait(value, lambda _: push(record))
-        elif entries:
+        elif line.entries:
             line.follow(record, push)
         else:
             push(record)

@@ -2,7 +2,8 @@
 
 import _interlock
 import _interlock_pipeline as pipeline
-from _interlock_registration import error, raw
+from _interlock import GearsError
+from _interlock_registration import raw
 
 pipeline.INTERNAL_FILES.add((lambda: 0).__code__.co_filename)
 
@@ -20,16 +21,16 @@ def registerTE(period_seconds=MISSING, callback=MISSING, key=None):
     was made: False if the key is there already.
     """
     if period_seconds is MISSING or callback is MISSING:
-        raise error("not enough arguments for time event")
+        raise GearsError("not enough arguments for time event")
     if type(callback) is not Function:
-        raise error("callback must be a function")
+        raise GearsError("callback must be a function")
     check_code(callback)
     if isinstance(period_seconds, bool) or not isinstance(period_seconds, (int, float)):
-        raise error("time argument must be a long")
+        raise GearsError("time argument must be a long")
     if not 0 < period_seconds <= LONGEST:
-        raise error(f"time argument must be more than 0 and at most {LONGEST} seconds, not {period_seconds}")
+        raise GearsError(f"time argument must be more than 0 and at most {LONGEST} seconds, not {period_seconds}")
     if key is not None and not isinstance(key, str):
-        raise error("key argument must be a string")
+        raise GearsError("key argument must be a string")
 
     def once():
         yield None
@@ -46,6 +47,6 @@ def registerTE(period_seconds=MISSING, callback=MISSING, key=None):
 def check_code(callback):
     """What can't be called without arguments is refused here, not at the first call."""
     if callback.__code__.co_flags & (pipeline.GENERATOR | pipeline.ASYNC_GENERATOR):
-        raise error("callback must not be a generator")
+        raise GearsError("callback must not be a generator")
     if any(needed > 0 for needed in pipeline.required(callback)):
-        raise error("callback must take no arguments")
+        raise GearsError("callback must take no arguments")

@@ -10,6 +10,7 @@ import sys
 import _interlock
 import _interlock_loop as loop
 from _collections import deque
+from _interlock import GearsError
 
 
 async def _coroutine():
@@ -20,6 +21,9 @@ _started = _coroutine()
 Coroutine = type(_started)
 _started.close()
 del _started
+
+#: The entries of a line where nothing has waited yet.
+NONE = ()
 
 #: Records that may wait in one execution before its reader pauses.
 MOST = 1000
@@ -35,17 +39,7 @@ class Failed(BaseException):
 
 def fail(text):
     """Raises an error whose text is exactly this, without a traceback."""
-    import redisgears
-
-    raise redisgears.GearsFlatError(text)
-
-
-def gears_error(text):
-    """A gears.error, to raise."""
-    # Imported at the call: that module imports this one.
-    import redisgears
-
-    return redisgears.GearsError(text)
+    raise _interlock.GearsFlatError(text)
 
 
 class Entry:
@@ -73,7 +67,8 @@ class Line:
 
     def __init__(self, queue, short=False):
         self.queue = queue
-        self.entries = deque()
+        #: A queue from the first record on that waits: most lines never have one, and an empty one is 600 bytes.
+        self.entries = NONE
         #: The call of the step's function in which a future was made that was not returned yet.
         self.made = None
         self.closed = False
@@ -90,7 +85,7 @@ class Line:
             if type(awaited) is Coroutine:
                 awaited.close()
             raise
-        self.entries.append(entry)
+        self._add(entry)
         self.queue.waiting.add(entry)
         if type(awaited) is Coroutine:
             loop.start(awaited, run, entry)
@@ -102,6 +97,11 @@ class Line:
         """A record whose value is there goes on after those that wait."""
         entry = Entry(self, then, None)
         entry.value, entry.done = value, True
+        self._add(entry)
+
+    def _add(self, entry):
+        if self.entries is NONE:
+            self.entries = deque()
         self.entries.append(entry)
 
     def flow(self, errors):
@@ -126,29 +126,33 @@ class Line:
     def close(self):
         """Nothing is wanted from here any more."""
         self.closed = True
-        self.queue.waiting.difference_update(self.entries)
-        self.entries.clear()
+        if self.entries:
+            self.queue.waiting.difference_update(self.entries)
+            self.entries.clear()
 
 
 class Queue:
     """The lines of an execution: what it waits for, and who goes on with it."""
 
+    # Of the class until they change: most executions never wait for anything.
+    #: Records that wait before steps that take one at a time.
+    behind = 0
+    closed = False
+    #: What the coroutines run as; made when it is first needed.
+    run = None
+    _ready = ()
+    _abandoned = False
+    #: Holds one thing while nobody works on the execution: the right to go on with it.
+    _idle = ()
+
     def __init__(self):
         self.lines = []
         self.waiting = set()
-        #: Records that wait before steps that take one at a time.
-        self.behind = 0
-        self.closed = False
-        #: What the coroutines run as; made when it is first needed.
-        self.run = None
-        self._ready = deque()
-        self._abandoned = False
-        #: Holds one thing while nobody works on the execution: the right to go on with it.
-        self._idle = []
 
     def background(self):
-        """What the coroutines of this execution run as."""
+        """What the coroutines of this execution run as. To be called before anything can be settled."""
         if self.run is None:
+            self._ready, self._idle = deque(), []
             self.run = _interlock.background_run(self)
         return self.run
 
@@ -197,10 +201,10 @@ class Future:
         self._entry = self._outcome = None
         self._ended = True
         if args:
-            raise gears_error("Future gets no arguments")
+            raise GearsError("Future gets no arguments")
         line, frame = _step_of(sys._getframe(1))
         if line.made is frame:
-            raise gears_error("Can not create async record twice on the same step")
+            raise GearsError("Can not create async record twice on the same step")
         line.queue.background()
         line.made = frame
         self._ended = False
@@ -208,18 +212,18 @@ class Future:
     def continueRun(self, *args):
         """The record goes on with this value."""
         if len(args) != 1:
-            raise gears_error("Continue function expect an object")
+            raise GearsError("Continue function expect an object")
         self._end(args[0], None)
 
     def continueFailed(self, *args):
         """The record becomes an error of this text."""
         if len(args) != 1:
-            raise gears_error("Continue function expect an object")
+            raise GearsError("Continue function expect an object")
         self._end(None, args[0])
 
     def _end(self, value, error):
         if self._ended:
-            raise gears_error("Can not continue with the same future twice")
+            raise GearsError("Can not continue with the same future twice")
         self._ended = True
         if self._entry is None:
             # Faster than the function that returns it.
@@ -261,10 +265,10 @@ def _step_of(frame):
         code = frame.f_code
         if code.co_filename == "<_interlock_steps>" and code.co_name in CALLERS:
             if not CALLERS[code.co_name]:
-                raise gears_error("Step does not support async")
+                raise GearsError("Step does not support async")
             return frame.f_locals["line"], frame
         frame = frame.f_back
-    raise gears_error("Future object can only be created inside certain execution steps")
+    raise GearsError("Future object can only be created inside certain execution steps")
 
 
 #: What a step's function may return in the place of a value.
