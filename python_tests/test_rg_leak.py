@@ -105,3 +105,21 @@ def test_a_burst_refills_the_warm_pool(server, r):
         run_many(server, 40, clients=8)
         wait_freed(r, 30)
         wait_until(lambda: sum(e["state"] == "warm" for e in interpreters(r)) == 4, 30)
+
+
+def test_what_a_large_script_has_freed_is_the_servers_again(new_server):
+    """One object in thousands that stays does not keep the memory around it."""
+    r = new_server().client()
+
+    def used():
+        return r.info("memory")["used_memory"]
+
+    r.execute_command("RG.PYEXECUTE", "GB('CommandReader').register(trigger='first')")
+    before = used()
+    large = ["data = [[n] for n in range(500000)]", "execute('SET', 'used', execute('INFO', 'memory'))",
+             "kept = data[::5000]", "del data", "GB('CommandReader').map(lambda _: len(kept)).register(trigger='kept')"]
+    r.execute_command("RG.PYEXECUTE", "\n".join(large))
+    then = int(r.get("used").split(b"used_memory:")[1].split()[0])
+    assert then - before > 40 << 20, "the script was not large"
+    wait_until(lambda: used() - before < 8 << 20, 20, what="the memory")
+    assert r.execute_command("RG.TRIGGER", "kept") == [b"100"]
