@@ -141,6 +141,19 @@ def cost(client, query, seconds=1.0, most=300):
     return (cpu(client) - before) / count * 1000, total
 
 
+def scores(client, query, count):
+    """The scores of the best documents, by key; with the scorer that all versions of the interface have."""
+    scorer = ("SCORER", "TFIDF", "WITHSCORES", "NOCONTENT", "LIMIT", "0", str(count))
+    _, *found = client.execute_command("FT.SEARCH", "comments", *query, *scorer)
+    return dict(zip(found[::2], map(float, found[1::2])))
+
+
+def as_good(best, all_scores):
+    """Whether these documents are the ten best by other scores too, or level with the tenth."""
+    tenth = sorted(all_scores.values(), reverse=True)[:10][-1]
+    return all(all_scores.get(key, 0.0) > tenth * (1 - 1e-9) for key in best)
+
+
 def rate(port, connections, command, seconds=SECONDS):
     """Calls per second of one command from several connections, with its latencies."""
     # Runs of growing length, until one is long enough to say how many calls fill the time.
@@ -195,7 +208,7 @@ def check(target, server, seconds=SECONDS):
 
 def measure(target, paths, queries):
     """Everything about one engine."""
-    found = {"costs": {}, "totals": {}, "pings": {}}
+    found = {"costs": {}, "totals": {}, "scores": {}, "pings": {}}
     with Server(*target.arguments, module=target.module) as server:
         client = server.client(protocol=2, **LONG)
         empty = client.info("memory")["used_memory"]
@@ -218,6 +231,8 @@ def measure(target, paths, queries):
         found["memory"] = (client.info("memory")["used_memory"] - empty) / N
         for name, query in queries:
             found["costs"][name], found["totals"][name] = cost(client, query)
+            if "SORTBY" not in query:
+                found["scores"][name] = scores(client, query, N if target.kind == "hset" else 10)
         found["light alone"] = rate(server.port, 10, LIGHT)
         found["heavy alone"] = rate(server.port, 5, HEAVY)
         with load(server.port, 5, *HEAVY), Pings(server.port) as beside:
@@ -267,6 +282,11 @@ def main():
         totals = {result["totals"][name] for result in results}
         if len(totals) > 1:
             report.say(f"The engines do not agree on `{name}`: {[result['totals'][name] for result in results]}.")
+    for engine, result in zip(engines[1:], results[1:]):
+        others = [name for name, best in result["scores"].items() if not as_good(best, ours["scores"][name])]
+        report.say(f"The ten best of {engine.name} by TFIDF are the ten best here, or level with the tenth, in "
+                   f"{len(result['scores']) - len(others)} of {len(result['scores'])} queries"
+                   + (f"; not in: {', '.join(others)}." if others else "."))
 
     report.say("Rates: calls a second (p50 / p99 in ms). Interlock computes identical searches that are under way at the same "
                "moment once: the connections with the heavy one share its work.")
