@@ -20,4 +20,4 @@ pub mod settings;
 pub mod sync;
 
 #[global_allocator]
-static ALLOCATOR: alloc::ModuleAlloc = alloc::ModuleAlloc::new();
+static ALLOCATOR: alloc::ModuleAlloc = alloc::ModuleAlloc;

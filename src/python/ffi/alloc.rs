@@ -10,13 +10,14 @@
 //!   linked into a list, and what is left after its end is freed ([`Heap::reclaim`]). With a shared
 //!   GIL this would be wrong: interned strings are shared between interpreters there.
 //!
-//! With a shared GIL a few free small blocks are kept for the next that asks ([`spare`]): a call of a script takes and gives
-//! back dozens of them, and a walk through the server's allocator for each was a tenth of its time. CPython's own pools
-//! would be as fast, but what scripts leave behind keeps whole arenas of them: ten times the memory, seen after scripts
-//! that were large for a moment.
+//! Small blocks are taken where the module's own come from, which keeps a few free ones for each thread: a call of a
+//! script takes and gives back dozens, and a walk through the server's allocator for each was a tenth of its time. CPython's
+//! own pools would be as fast, but what scripts leave behind keeps whole arenas of them: eight times the memory, seen after
+//! scripts that were large for a moment.
 //!
 //! The "raw" domain is left alone: it is used before initialisation and without any interpreter.
 
+use std::alloc::Layout;
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::ffi::c_void;
@@ -26,8 +27,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 
 use pyo3_ffi as ffi;
-
-use super::spare;
 
 /// The four functions every allocation ends in, with the meaning of C's.
 #[derive(Debug, Clone, Copy)]
@@ -53,9 +52,13 @@ static LINKED: AtomicBool = AtomicBool::new(false);
 const SMALL: usize = 1024;
 const RESERVE: usize = 128 * 1024;
 
+/// Blocks up to this size, header included, are taken from the module's allocator, larger ones from [`RawAllocator`]: they
+/// may be too large, which that one tells.
+const SMALL_BLOCK: usize = 512;
+
 /// Whether all allocations of these domains happen under one lock, as CPython promises: then nothing needs to be atomic
 /// but what others read.
-pub(super) const ONE_GIL: bool = !super::OWN_GIL;
+const ONE_GIL: bool = !super::OWN_GIL;
 
 /// What one interpreter has allocated.
 #[derive(Debug)]
@@ -189,7 +192,7 @@ impl Heap {
             // SAFETY: the list holds live blocks of this heap; nobody else knows them once they are off it.
             unsafe {
                 let next = (*block).next;
-                (raw().free)(block.cast());
+                give(block.cast(), occupied::<Block>((*block).plain.size));
                 block = next;
             }
         }
@@ -308,8 +311,83 @@ fn heaps() -> &'static RwLock<HashMap<usize, &'static Heap>> {
     HEAPS.get_or_init(|| RwLock::new(HashMap::new()))
 }
 
-pub(super) fn raw() -> &'static RawAllocator {
+fn raw() -> &'static RawAllocator {
     RAW.get().unwrap_or(&LIBC)
+}
+
+/// The bytes of a block with a header of type `H` and room for `size`, or `None` where that is no number.
+fn total<H>(size: usize) -> Option<usize> {
+    size.max(1).checked_add(size_of::<H>())
+}
+
+/// The bytes of a block that there is.
+fn occupied<H>(size: usize) -> usize {
+    size.max(1) + size_of::<H>()
+}
+
+/// What a small block is taken with: as malloc aligns.
+fn layout(total: usize) -> Layout {
+    // SAFETY: a power of two; small blocks are far from any bound.
+    unsafe { Layout::from_size_align_unchecked(total, 16) }
+}
+
+/// A block of `total` bytes (at least one); NULL if there is no memory.
+unsafe fn take(total: usize) -> *mut c_void {
+    // SAFETY: a positive size.
+    unsafe {
+        if total <= SMALL_BLOCK {
+            std::alloc::alloc(layout(total)).cast()
+        } else {
+            (raw().malloc)(total)
+        }
+    }
+}
+
+/// As [`take`]; the block is zero.
+unsafe fn take_zeroed(total: usize) -> *mut c_void {
+    // SAFETY: a positive size.
+    unsafe {
+        if total <= SMALL_BLOCK {
+            std::alloc::alloc_zeroed(layout(total)).cast()
+        } else {
+            (raw().calloc)(1, total)
+        }
+    }
+}
+
+/// # Safety
+/// `block` is of `total` bytes, and nobody uses it.
+unsafe fn give(block: *mut c_void, total: usize) {
+    // SAFETY: it goes back where blocks of its size come from.
+    unsafe {
+        if total <= SMALL_BLOCK {
+            std::alloc::dealloc(block.cast(), layout(total));
+        } else {
+            (raw().free)(block);
+        }
+    }
+}
+
+/// The same block with room for `total` bytes instead of `old`; NULL leaves it as it is.
+///
+/// # Safety
+/// As [`give`] for `old`, but that `block` may be in use until another one is returned.
+unsafe fn resize(block: *mut c_void, old: usize, total: usize) -> *mut c_void {
+    // SAFETY: as above; the bytes that are copied lie in both.
+    unsafe {
+        match (old <= SMALL_BLOCK, total <= SMALL_BLOCK) {
+            (true, true) => std::alloc::realloc(block.cast(), layout(old), total).cast(),
+            (false, false) => (raw().realloc)(block, total),
+            _ => {
+                let moved = take(total);
+                if !moved.is_null() {
+                    ptr::copy_nonoverlapping(block.cast::<u8>(), moved.cast::<u8>(), old.min(total));
+                    give(block, old);
+                }
+                moved
+            }
+        }
+    }
 }
 
 /// The heap that an allocation of this thread belongs to.
@@ -384,7 +462,7 @@ extern "C" fn chunk_free(_: *mut c_void, chunk: *mut c_void, _: usize) {
 extern "C" fn plain_malloc(_: *mut c_void, size: usize) -> *mut c_void {
     plain_new(size, |total| {
         // SAFETY: a positive size.
-        unsafe { spare::take(total) }
+        unsafe { take(total) }
     })
 }
 
@@ -392,12 +470,12 @@ extern "C" fn plain_calloc(_: *mut c_void, count: usize, size: usize) -> *mut c_
     let Some(size) = count.checked_mul(size) else { return null_mut() };
     plain_new(size, |total| {
         // SAFETY: a positive size.
-        unsafe { spare::take_zeroed(total) }
+        unsafe { take_zeroed(total) }
     })
 }
 
 fn plain_new(size: usize, take: impl FnOnce(usize) -> *mut c_void) -> *mut c_void {
-    let Some(total) = plain_total(size) else { return null_mut() };
+    let Some(total) = total::<Plain>(size) else { return null_mut() };
     let heap = current();
     if !heap.charge(size) {
         return null_mut();
@@ -414,16 +492,11 @@ fn plain_new(size: usize, take: impl FnOnce(usize) -> *mut c_void) -> *mut c_voi
     }
 }
 
-/// The bytes of a block with room for `size`, or `None` where that is no number.
-fn plain_total(size: usize) -> Option<usize> {
-    size.max(1).checked_add(size_of::<Plain>())
-}
-
 extern "C" fn plain_realloc(ctx: *mut c_void, data: *mut c_void, size: usize) -> *mut c_void {
     if data.is_null() {
         return plain_malloc(ctx, size);
     }
-    let Some(total) = plain_total(size) else { return null_mut() };
+    let Some(total) = total::<Plain>(size) else { return null_mut() };
     // SAFETY: CPython gives back what one of these functions returned, so a header lies before it.
     unsafe {
         let plain = data.cast::<Plain>().sub(1);
@@ -431,7 +504,7 @@ extern "C" fn plain_realloc(ctx: *mut c_void, data: *mut c_void, size: usize) ->
         if size > old && !heap.charge(size - old) {
             return null_mut();
         }
-        let moved = spare::resize(plain.cast(), old.max(1) + size_of::<Plain>(), total).cast::<Plain>();
+        let moved = resize(plain.cast(), occupied::<Plain>(old), total).cast::<Plain>();
         if moved.is_null() {
             heap.refund(size.saturating_sub(old));
             return null_mut();
@@ -451,27 +524,27 @@ extern "C" fn plain_free(_: *mut c_void, data: *mut c_void) {
         let plain = data.cast::<Plain>().sub(1);
         let size = (*plain).size;
         (*(*plain).heap).refund(size);
-        spare::give(plain.cast(), size.max(1) + size_of::<Plain>());
+        give(plain.cast(), occupied::<Plain>(size));
     }
 }
 
 extern "C" fn linked_malloc(_: *mut c_void, size: usize) -> *mut c_void {
     linked_new(size, |total| {
-        // SAFETY: malloc of a positive size.
-        unsafe { (raw().malloc)(total) }
+        // SAFETY: a positive size.
+        unsafe { take(total) }
     })
 }
 
 extern "C" fn linked_calloc(_: *mut c_void, count: usize, size: usize) -> *mut c_void {
     let Some(size) = count.checked_mul(size) else { return null_mut() };
     linked_new(size, |total| {
-        // SAFETY: calloc of a positive size.
-        unsafe { (raw().calloc)(1, total) }
+        // SAFETY: a positive size.
+        unsafe { take_zeroed(total) }
     })
 }
 
 fn linked_new(size: usize, take: impl FnOnce(usize) -> *mut c_void) -> *mut c_void {
-    let Some(total) = size.max(1).checked_add(size_of::<Block>()) else { return null_mut() };
+    let Some(total) = total::<Block>(size) else { return null_mut() };
     let heap = current();
     if !heap.charge(size) {
         return null_mut();
@@ -493,7 +566,7 @@ extern "C" fn linked_realloc(ctx: *mut c_void, data: *mut c_void, size: usize) -
     if data.is_null() {
         return linked_malloc(ctx, size);
     }
-    let Some(total) = size.max(1).checked_add(size_of::<Block>()) else { return null_mut() };
+    let Some(total) = total::<Block>(size) else { return null_mut() };
     // SAFETY: CPython gives back what one of these functions returned: a header lies before it, and the block
     // is on its heap's list until it is taken off here.
     unsafe {
@@ -503,7 +576,7 @@ extern "C" fn linked_realloc(ctx: *mut c_void, data: *mut c_void, size: usize) -
             return null_mut();
         }
         heap.unlink(block);
-        let moved = (raw().realloc)(block.cast(), total).cast::<Block>();
+        let moved = resize(block.cast(), occupied::<Block>(old), total).cast::<Block>();
         if moved.is_null() {
             heap.link(block);
             heap.refund(size.saturating_sub(old));
@@ -524,8 +597,9 @@ extern "C" fn linked_free(_: *mut c_void, data: *mut c_void) {
     unsafe {
         let block = data.cast::<Block>().sub(1);
         let heap = &*(*block).plain.heap;
+        let size = (*block).plain.size;
         heap.unlink(block);
-        heap.refund((*block).plain.size);
-        (raw().free)(block.cast());
+        heap.refund(size);
+        give(block.cast(), occupied::<Block>(size));
     }
 }

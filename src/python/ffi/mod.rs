@@ -17,7 +17,6 @@ mod error;
 mod lifetime;
 mod native;
 mod object;
-mod spare;
 
 pub use alloc::RawAllocator;
 pub(crate) use alloc::{note_peak, totals};
