@@ -109,7 +109,8 @@ def test_a_burst_refills_the_warm_pool(server, r):
 
 def test_what_a_large_script_has_freed_is_the_servers_again(new_server):
     """One object in thousands that stays does not keep the memory around it."""
-    r = new_server().client()
+    # An interpreter that is made ready meanwhile would count too.
+    r = new_server("WARM-INTERPRETERS", 0).client()
 
     def used():
         return r.info("memory")["used_memory"]
@@ -121,5 +122,5 @@ def test_what_a_large_script_has_freed_is_the_servers_again(new_server):
     r.execute_command("RG.PYEXECUTE", "\n".join(large))
     then = int(r.get("used").split(b"used_memory:")[1].split()[0])
     assert then - before > 40 << 20, "the script was not large"
-    wait_until(lambda: used() - before < 8 << 20, 20, what="the memory")
+    wait_until(lambda: used() - before < (then - before) / 4, 20, what="the memory")
     assert r.execute_command("RG.TRIGGER", "kept") == [b"100"]
