@@ -124,3 +124,21 @@ def test_what_a_large_script_has_freed_is_the_servers_again(new_server):
     assert then - before > 40 << 20, "the script was not large"
     wait_until(lambda: used() - before < (then - before) / 4, 20, what="the memory")
     assert r.execute_command("RG.TRIGGER", "kept") == [b"100"]
+
+
+def test_interpreters_that_wait_for_their_end_are_bounded(server, r):
+    """However fast clients ask for new ones."""
+    def work():
+        with server.client() as client:
+            for _ in range(100):
+                client.execute_command("RG.PYEXECUTE", "import json, threading")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    most = 0
+    while any(thread.is_alive() for thread in threads):
+        most = max(most, server.info_interlock()["interpreters_ending"])
+    # As many as may wait, and those of the calls that were under way when they became too many.
+    assert most <= 32, most
+    wait_freed(r, 20)

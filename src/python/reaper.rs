@@ -30,6 +30,10 @@ const BUSY: Duration = Duration::from_secs(2);
 const SWEEP: Duration = Duration::from_millis(50);
 /// The most reapers, hanging ones included.
 const MAX_REAPERS: usize = 16;
+/// Past so many interpreters that wait for their end, whoever wants a new one waits first, ...
+const BACKLOG: usize = 16;
+/// ... but not for longer than this: the one whose turn it is may hang.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 enum Job {
     End(Arc<Core>, Option<Instant>),
@@ -46,6 +50,10 @@ struct Reaper {
     /// Jobs to be done at some time.
     later: Mutex<Vec<(Instant, Job)>>,
     clock: Condvar,
+    /// Interpreters whose end was not tried yet.
+    backlog: Mutex<usize>,
+    /// There are fewer of them.
+    fewer: Condvar,
     ended: AtomicU64,
 }
 
@@ -64,6 +72,8 @@ pub(crate) fn start() -> std::io::Result<()> {
         busy: Mutex::new(Vec::new()),
         later: Mutex::new(Vec::new()),
         clock: Condvar::new(),
+        backlog: Mutex::new(0),
+        fewer: Condvar::new(),
         ended: AtomicU64::new(0),
     });
     reaper.hire()?;
@@ -80,8 +90,19 @@ pub(crate) fn ended() -> u64 {
 pub(crate) fn end(core: Arc<Core>) {
     core.set_state(State::Ending);
     if let Some(reaper) = REAPER.get() {
+        *lock(&reaper.backlog) += 1;
         // The receiver lives as long as the reaper: for ever.
         let _ = reaper.jobs.send(Job::End(core, None));
+    }
+}
+
+/// Waits while too many interpreters wait for their end. Where each has its own GIL several threads make them at the same
+/// time, and one ends them: without this their memory would grow for as long as clients ask for new ones.
+pub(crate) fn catch_up() {
+    if let Some(reaper) = REAPER.get() {
+        let backlog = lock(&reaper.backlog);
+        let waited = reaper.fewer.wait_timeout_while(backlog, PATIENCE, |backlog| *backlog > BACKLOG);
+        drop(waited);
     }
 }
 
@@ -113,11 +134,16 @@ impl Reaper {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
+            let first = matches!(job, Job::End(_, None));
             let (Job::End(core, _) | Job::Sweep(core)) = &job;
             lock(&self.busy)[me] = Some((Instant::now(), core.clone()));
             let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.perform(job)));
             lock(&self.busy)[me] = None;
             drop(done);
+            if first {
+                *lock(&self.backlog) -= 1;
+                self.fewer.notify_all();
+            }
         }
     }
 

@@ -171,7 +171,10 @@ impl Registry {
         };
         let interpreter = match ready {
             Some(interpreter) => interpreter,
-            None => self.create(State::InUse)?,
+            None => {
+                super::reaper::catch_up();
+                self.create(State::InUse)?
+            }
         };
         interpreter.core().set_state(State::InUse);
         Ok(interpreter)
