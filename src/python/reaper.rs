@@ -33,7 +33,7 @@ const MAX_REAPERS: usize = 16;
 /// Past so many interpreters that wait for their end, whoever wants a new one waits first, ...
 const BACKLOG: usize = 16;
 /// ... but not for longer than this: the one whose turn it is may hang.
-const PATIENCE: Duration = Duration::from_millis(50);
+const PATIENCE: Duration = Duration::from_millis(200);
 
 enum Job {
     End(Arc<Core>, Option<Instant>),
